@@ -1,0 +1,1 @@
+"""casa-install turns bare-metal hosts into a Coffea-casa analysis facility."""
