@@ -1,0 +1,1 @@
+"""Runs phases: lock, journal, progress, playbooks. Knows nothing of any component."""

@@ -1,0 +1,124 @@
+"""Converges a site: surveys its hosts, then runs the phases that are not complete yet."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from casa_install.engine import playbook, scheduler, survey
+from casa_install.engine.journal import Journal
+from casa_install.engine.playbook import Failure, Listener, Play
+from casa_install.engine.progress import Progress
+from casa_install.facility import Facility, roles_of
+from casa_install.phases import PLAYBOOKS, Phase
+
+SIDE_BY_SIDE = 3  # playbooks at once; the installing machine's two cores are the limit, not the hosts
+
+
+@dataclass
+class Verdict:
+    """How a converging run ended."""
+
+    refusals: list[str] = field(default_factory=list)
+    failures: dict[str, list[Failure]] = field(default_factory=dict)
+    changed: int = 0
+    logs: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def code(self) -> int:
+        """Exit code: 0 converged, 1 something failed, 2 refused before any host was touched."""
+        return 2 if self.refusals else 1 if self.failures else 0
+
+
+Step = Callable[[Facility, Callable[[str], None]], int]
+
+
+class Convergence:
+    """One run over a site's phases."""
+
+    def __init__(self, facility: Facility, phases: Sequence[Phase], steps: Mapping[str, Step], journal: Journal,
+                 progress: Progress, *, skip: bool = True) -> None:
+        self.facility, self.phases, self.steps = facility, phases, steps
+        self.journal, self.progress, self.skip = journal, progress, skip
+        self.verdict = Verdict()
+        self.marks: dict[str, dict[str, str]] = {}
+        stamp = dt.datetime.now().strftime("%Y%m%d-%H%M%S")
+        self.folder = facility.site.state / "logs" / stamp
+        self.workspace = facility.site.state / "work"
+
+    def run(self) -> Verdict:
+        """Make every phase true, or say why not."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.workspace, ignore_errors=True)
+        for phase in self.phases:
+            self.progress.plan(phase.name, phase.title)
+        first = [p for p in self.phases if p.name == "hosts"]
+        rest = [p for p in self.phases if p.name != "hosts"]
+        try:
+            with self.progress:
+                if all(self._guarded(p) for p in first):
+                    self._survey()
+                    if not self.verdict.refusals:
+                        done = {p.name for p in first}
+                        needs = {p.name: [n for n in p.needs if n not in done] for p in rest}
+                        table = {p.name: p for p in rest}
+                        scheduler.run(needs, lambda name: self._guarded(table[name]), SIDE_BY_SIDE)
+        finally:
+            shutil.rmtree(self.workspace, ignore_errors=True)
+        return self.verdict
+
+    def _play(self, name: str, plays: Sequence[Play], roles: set[str], listener: Listener,
+              wanted: Sequence[str] = ()) -> playbook.Outcome:
+        variables = self.workspace / f"{name}.vault"
+        self.facility.write_variables(roles, variables)
+        log = self.folder / f"{name}.log"
+        self.verdict.logs[name] = log
+        return playbook.run(self.facility.target, plays, variables, self.workspace / name, log, listener, wanted)
+
+    def _survey(self) -> None:
+        outcome = self._play("survey", [Play(PLAYBOOKS / "survey.yml")], set(), Listener(), survey.WANTED)
+        found = survey.judge(self.facility.site.hosts, outcome.failures, outcome.results)
+        self.verdict.refusals, self.marks = found.refusals, found.marks
+
+    def _guarded(self, phase: Phase) -> bool:
+        """Run a phase; whatever goes wrong in it becomes a failure of that phase."""
+        self.progress.start(phase.name)
+        self.journal.begin_phase(phase.name)
+        try:
+            changed = self._on_hosts(phase) if phase.playbook else self._here(phase)
+        except Exception as error:
+            log = self.verdict.logs.setdefault(phase.name, self.folder / f"{phase.name}.log")
+            with log.open("a") as stream:
+                traceback.print_exc(file=stream)
+            self.verdict.failures.setdefault(phase.name, [Failure("this machine", phase.title, str(error))])
+            changed = None
+        failed = phase.name in self.verdict.failures
+        outcome = "failed" if failed else "unchanged" if changed is None else "converged"
+        self.verdict.changed += changed or 0
+        self.journal.end_phase(phase.name, outcome, changed or 0)
+        self.progress.end(phase.name, outcome, changed or 0)
+        return not failed
+
+    def _here(self, phase: Phase) -> int | None:
+        return self.steps[phase.name](self.facility, lambda step: self.progress.step(phase.name, step)) or None
+
+    def _on_hosts(self, phase: Phase) -> int | None:
+        """Run a phase's playbook; None when every host's mark says that it is complete already."""
+        fingerprint = self.facility.fingerprint(phase)
+        hosts = phase.hosts(self.facility.site)
+        if self.skip and all(self.marks.get(h.name, {}).get(phase.name) == fingerprint for h in hosts):
+            return None
+        mark = {"phase_name": phase.name, "phase_fingerprint": fingerprint,
+                "phase_hosts": ",".join(h.name for h in hosts)}
+        assert phase.playbook
+        plays = [Play(PLAYBOOKS / "begin.yml", mark), Play(phase.playbook), Play(PLAYBOOKS / "finish.yml", mark)]
+        listener = Listener(task=lambda title: self.progress.step(phase.name, title),
+                            changed=lambda host, task: self.journal.change(phase.name, host, task))
+        outcome = self._play(phase.name, plays, roles_of(phase), listener)
+        if not outcome.ok:
+            self.verdict.failures[phase.name] = outcome.failures
+        return outcome.changed

@@ -1,0 +1,78 @@
+"""What happened: every run, phase and changing task of a site, in one SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+SCHEMA = """
+create table if not exists run (
+    id integer primary key, verb text not null, started real not null, ended real, verdict text);
+create table if not exists phase (
+    run integer not null references run(id), name text not null, started real not null, ended real,
+    outcome text, changed integer not null default 0);
+create table if not exists change (
+    run integer not null references run(id), phase text not null, host text not null, task text not null,
+    at real not null);
+"""
+
+
+@dataclass(frozen=True)
+class PhaseRecord:
+    """The newest record of a phase: times in seconds since the epoch."""
+
+    name: str
+    started: float
+    ended: float | None
+    outcome: str | None
+    changed: int
+
+
+class Journal:
+    """The journal of a site; safe to use from several threads."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._database.execute("pragma journal_mode = wal")
+        self._database.executescript(SCHEMA)
+        self._run = 0
+
+    def _do(self, statement: str, *values: object) -> sqlite3.Cursor:
+        with self._lock:
+            return self._database.execute(statement, values)
+
+    def begin_run(self, verb: str) -> None:
+        """Open the record of a run."""
+        self._run = int(self._do("insert into run (verb, started) values (?, ?)", verb, time.time()).lastrowid or 0)
+
+    def end_run(self, verdict: str) -> None:
+        """Close the run's record with its verdict."""
+        self._do("update run set ended = ?, verdict = ? where id = ?", time.time(), verdict, self._run)
+
+    def begin_phase(self, name: str) -> None:
+        """Open the record of a phase in this run."""
+        self._do("insert into phase (run, name, started) values (?, ?, ?)", self._run, name, time.time())
+
+    def end_phase(self, name: str, outcome: str, changed: int) -> None:
+        """Close a phase's record: ``converged``, ``unchanged`` or ``failed``."""
+        self._do("update phase set ended = ?, outcome = ?, changed = ? where run = ? and name = ?",
+                 time.time(), outcome, changed, self._run, name)
+
+    def change(self, phase: str, host: str, task: str) -> None:
+        """Note a task that changed something on a host."""
+        self._do("insert into change values (?, ?, ?, ?, ?)", self._run, phase, host, task, time.time())
+
+    def newest(self, name: str, outcome: str = "converged") -> PhaseRecord | None:
+        """The newest record of a phase with this outcome, or None."""
+        row = self._do("select name, started, ended, outcome, changed from phase where name = ? and outcome = ? "
+                       "order by run desc limit 1", name, outcome).fetchone()
+        return PhaseRecord(*row) if row else None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()

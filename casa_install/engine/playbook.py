@@ -1,0 +1,151 @@
+"""Runs playbooks through ansible-runner and turns its events into an outcome."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ansible_runner
+import yaml
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task that failed on a host, with the module's own message."""
+
+    host: str
+    task: str
+    message: str
+    unreachable: bool = False
+
+
+@dataclass
+class Outcome:
+    """What a playbook run came to."""
+
+    ok: bool = False
+    changed: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    results: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    """``(host, task) -> result`` of the tasks that were asked for."""
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who hears what a playbook does while it does it."""
+
+    task: Callable[[str], None] = lambda _: None
+    changed: Callable[[str, str], None] = lambda *_: None
+
+
+def _message(result: Mapping[str, Any]) -> str:
+    """The module's message, with what the program it ran wrote last."""
+    parts = [str(result.get("msg") or "")]
+    for stream in ("stderr", "module_stderr", "module_stdout", "stdout"):
+        text = str(result.get(stream) or "").strip()
+        if text and text not in parts[0]:
+            parts.append(text[-1500:])
+            break
+    for item in result.get("results") or ():
+        if isinstance(item, dict) and item.get("failed"):
+            parts.append(f"{item.get('item', '')}: {_message(item)}")
+    return "\n".join(part for part in parts if part) or "no message"
+
+
+class _Events:
+    """Collects one run's events; called from the runner's thread only."""
+
+    def __init__(self, outcome: Outcome, listener: Listener, log: Path, wanted: Sequence[str]) -> None:
+        self.outcome = outcome
+        self.listener = listener
+        self.wanted = wanted
+        self.log = log.open("a")
+
+    def __call__(self, event: dict[str, Any]) -> bool:
+        if event.get("stdout"):
+            self.log.write(event["stdout"] + "\n")
+            self.log.flush()
+        kind, data = event["event"], event.get("event_data", {})
+        host, task, result = data.get("host", ""), data.get("task", ""), data.get("res") or {}
+        if kind == "playbook_on_task_start":
+            self.listener.task(task)
+        elif kind == "runner_on_ok":
+            if result.get("changed"):
+                self.listener.changed(host, task)
+            if task in self.wanted:
+                self.outcome.results[host, task] = result
+        elif kind == "runner_on_failed" and not data.get("ignore_errors"):
+            self.outcome.failures.append(Failure(host, task, _message(result)))
+        elif kind == "runner_on_unreachable":
+            self.outcome.failures.append(Failure(host, task, _message(result), unreachable=True))
+        elif kind == "playbook_on_stats":
+            self.outcome.changed = sum(data.get("changed", {}).values())
+        return False  # the runner need not keep the event in a file
+
+
+@dataclass(frozen=True)
+class Play:
+    """A playbook with variables of its own."""
+
+    playbook: Path
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What every playbook of a run works on."""
+
+    inventory: Path
+    vault_key: Path
+    """Key of the encrypted files of extra variables."""
+    sockets: Path
+    """Folder of ssh's control sockets."""
+
+
+def run(target: Target, plays: Sequence[Play], variables: Path, workspace: Path, log: Path, listener: Listener,
+        wanted: Sequence[str] = ()) -> Outcome:
+    """Run playbooks one after the other on an inventory, in one ansible-playbook.
+
+    :param variables: the encrypted file of extra variables.
+    :param workspace: an empty folder for the runner's own files.
+    :param log: gets everything that ansible-playbook would have shown.
+    :param wanted: titles of tasks whose results the caller wants back.
+    """
+    root = Path(__file__).resolve().parents[2]
+    outcome = Outcome()
+    events = _Events(outcome, listener, log, wanted)
+    workspace.mkdir(parents=True, exist_ok=True, mode=0o700)
+    whole = workspace / "run.yml"
+    whole.write_text(yaml.safe_dump([{"name": play.playbook.stem, "ansible.builtin.import_playbook": str(play.playbook),
+                                      "vars": dict(play.variables)} for play in plays]))
+    environment = {
+        "ANSIBLE_CONFIG": str(root / "ansible.cfg"),
+        "ANSIBLE_ROLES_PATH": str(root / "roles"),
+        "ANSIBLE_NOCOLOR": "1",
+        # nothing of a run stays in the admin's home
+        "ANSIBLE_HOME": str(workspace / "ansible"),
+        "ANSIBLE_LOCAL_TEMP": str(workspace / "ansible" / "tmp"),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(target.sockets),
+        # the programs of our own environment first: ansible-playbook and the Python that delegated tasks use
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    arguments = ["--vault-id", f"casa@{target.vault_key}", "-e", f"@{variables}"]
+    runner = ansible_runner.run(
+        private_data_dir=str(workspace), project_dir=str(root), inventory=str(target.inventory),
+        playbook=str(whole), cmdline=" ".join(arguments),
+        envvars=environment, event_handler=events, quiet=True, settings={"idle_timeout": 0},
+    )
+    events.log.close()
+    outcome.ok = runner.rc == 0 and not outcome.failures
+    if runner.rc != 0 and not outcome.failures:
+        outcome.failures.append(Failure("", "", _last_lines(log)))
+    return outcome
+
+
+def _last_lines(log: Path, count: int = 6) -> str:
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return "\n".join(lines[-count:])

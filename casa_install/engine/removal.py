@@ -1,0 +1,40 @@
+"""Takes a facility off real hosts: every role's own removal, last phase first."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+
+from casa_install.engine import playbook
+from casa_install.engine.converge import Verdict
+from casa_install.engine.playbook import Listener, Play
+from casa_install.engine.progress import Progress
+from casa_install.facility import Facility, roles_of
+from casa_install.phases import PLAYBOOKS, phases_of
+
+TITLE = "The facility is gone"
+
+
+def remove_from_hosts(facility: Facility, progress: Progress) -> Verdict:
+    """Run the removal of every role on its hosts; a failure stops it, and the next run goes on."""
+    verdict = Verdict()
+    site = facility.site
+    stamp = dt.datetime.now().strftime("%Y%m%d-%H%M%S")
+    log = site.state / "logs" / stamp / "remove.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    work = site.state / "work"
+    variables = work / "remove.vault"
+    roles = {role for phase in phases_of(site) if phase.playbook for role in roles_of(phase)}
+    progress.plan("remove", TITLE)
+    try:
+        with progress:
+            progress.start("remove")
+            facility.write_variables(roles, variables)
+            outcome = playbook.run(facility.target, [Play(PLAYBOOKS / "remove.yml")], variables, work / "remove", log,
+                                   Listener(task=lambda title: progress.step("remove", title)))
+            progress.end("remove", "converged" if outcome.ok else "failed", outcome.changed)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    if not outcome.ok:
+        verdict.failures["remove"], verdict.logs["remove"] = outcome.failures, log
+    return verdict

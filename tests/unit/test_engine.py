@@ -1,0 +1,134 @@
+"""The engine: order, side by side, locks, journal, survey."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from casa_install.engine import lock, scheduler, survey
+from casa_install.engine.journal import Journal
+from casa_install.engine.playbook import Failure
+from casa_install.phases import PHASES, phases_of
+from casa_install.site.model import Host, Site
+
+
+def test_jobs_run_after_their_needs_and_side_by_side() -> None:
+    meeting = threading.Barrier(2, timeout=5)
+    order: list[str] = []
+
+    def work(name: str) -> bool:
+        if name in ("left", "right"):
+            meeting.wait()  # both must be running at once
+        order.append(name)
+        return True
+
+    needs = {"end": ["left", "right"], "left": ["start"], "right": ["start"], "start": []}
+    assert scheduler.run(needs, work, 2) == dict.fromkeys(needs, True)
+    assert order[0] == "start"
+    assert order[-1] == "end"
+
+
+def test_after_a_failure_nothing_new_starts_but_what_runs_is_finished() -> None:
+    failed = threading.Event()
+
+    def work(name: str) -> bool:
+        if name == "bad":
+            failed.set()
+            return False
+        assert failed.wait(5)
+        time.sleep(0.1)
+        return True
+
+    assert scheduler.run({"slow": [], "bad": [], "later": ["slow"]}, work, 2) == {
+        "slow": True, "bad": False, "later": None}
+
+
+@pytest.mark.parametrize("needs", [{"a": ["b"], "b": ["a"]}, {"a": ["nobody"]}])
+def test_impossible_needs_are_refused(needs: dict[str, list[str]]) -> None:
+    with pytest.raises(ValueError, match=r"circle|nobody"):
+        scheduler.run(needs, lambda _: True, 2)
+
+
+def test_every_phase_needs_only_phases_above_it() -> None:
+    seen: set[str] = set()
+    for phase in PHASES:
+        assert set(phase.needs) <= seen, phase.name
+        seen.add(phase.name)
+
+
+def test_phases_on_hosts_have_a_playbook() -> None:
+    for phase in PHASES:
+        if phase.playbook:
+            assert phase.playbook.is_file(), phase.name
+
+
+def test_a_real_site_lacks_the_rehearsals_phases(rehearsal: Site) -> None:
+    iron = rehearsal.model_copy(update={"settings": rehearsal.settings.model_copy(update={"rehearsal": False})})
+    names = {p.name for p in phases_of(iron)}
+    assert names == {p.name for p in PHASES} - {"hosts", "origin"}
+    assert all(set(p.needs) <= names for p in phases_of(iron))
+
+
+def test_a_second_run_is_told_who_holds_the_site(tmp_path: Path) -> None:
+    program = ("import sys, time\nfrom pathlib import Path\nfrom casa_install.engine import lock\n"
+               "with lock.hold(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n")
+    holder = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "lock")], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(lock.LockedError, match=f"process {holder.pid} on .*, since 20"), \
+                lock.hold(tmp_path / "lock"):
+            pass
+    finally:
+        holder.kill()
+        holder.wait()
+    with lock.hold(tmp_path / "lock"):  # a killed holder leaves nothing stale
+        pass
+
+
+def test_the_journal_remembers_across_runs(tmp_path: Path) -> None:
+    first = Journal(tmp_path / "journal.sqlite")
+    first.begin_run("apply")
+    first.begin_phase("dns")
+    first.change("dns", "dns-1", "The zone is served")
+    first.end_phase("dns", "converged", 3)
+    first.end_run("converged")
+    first.close()
+    record = Journal(tmp_path / "journal.sqlite").newest("dns")
+    assert record is not None
+    assert (record.outcome, record.changed) == ("converged", 3)
+    assert record.ended is not None
+    assert record.ended >= record.started
+
+
+HOST = Host.model_validate({"name": "exec-1", "address": "10.91.0.9", "groups": ("condor_execute",)})
+
+
+@pytest.mark.parametrize(("failure", "told"), [
+    (Failure("exec-1", survey.FACTS, "Failed to connect: timed out", unreachable=True), "not reachable by ssh"),
+    (Failure("exec-1", survey.FACTS, "Missing sudo password"), "no root rights"),
+    (Failure("exec-1", survey.FACTS, "python3: not found"), "python3: not found"),
+])
+def test_what_a_host_lacks_is_a_refusal_with_its_address(failure: Failure, told: str) -> None:
+    [refusal] = survey.judge([HOST], [failure], {}).refusals
+    assert refusal.startswith("exec-1 (10.91.0.9)")
+    assert told in refusal
+
+
+def test_another_system_is_refused_and_marks_are_read() -> None:
+    def facts(system: str, version: str) -> dict[str, object]:
+        return {"ansible_facts": {"ansible_distribution": system, "ansible_distribution_major_version": version}}
+
+    marks = {"stdout": "/var/lib/casa-install/phases/dns:abc\n/var/lib/casa-install/phases/condor:def"}
+    found = survey.judge([HOST], [], {("exec-1", survey.FACTS): facts("Debian", "13"),
+                                      ("exec-1", survey.MARKS): marks})
+    assert found.refusals == []
+    assert found.marks == {"exec-1": {"dns": "abc", "condor": "def"}}
+    for system, version in (("Debian", "12"), ("Ubuntu", "26"), ("Debian", "forky")):
+        refused = survey.judge([HOST], [], {("exec-1", survey.FACTS): facts(system, version)})
+        assert "needs Debian 13" in refused.refusals[0]
