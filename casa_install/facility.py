@@ -1,0 +1,112 @@
+"""A site opened for work: its Site, credentials, supplies, virtual hosts and the variables of its roles."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from casa_install.credentials import Credentials
+from casa_install.credentials.vault import write_private
+from casa_install.engine.connections import Connections
+from casa_install.engine.playbook import Target
+from casa_install.phases import ROOT, Phase
+from casa_install.rehearsal.hosts import Lab
+from casa_install.site.load import load_site
+from casa_install.site.model import Site
+from casa_install.supply import Supply, cache_directory
+
+
+class Facility:
+    """Everything that the verbs need to work on one site."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.credentials = Credentials(site)
+        self.supply = Supply(site.registry, cache_directory(), site.settings.trusted_cas, site.settings.debian_mirror)
+
+    @classmethod
+    def open(cls, inventory: Path) -> Facility:
+        """Read an inventory.
+
+        :raises InventoryErrors: with every problem of the inventory.
+        """
+        return cls(load_site(inventory))
+
+    @cached_property
+    def lab(self) -> Lab:
+        """The virtual hosts of a rehearsal."""
+        settings = self.site.settings
+        return Lab(settings.site_name, settings.network, {h.name: h.address for h in self.site.hosts},
+                   settings.domain, mirror=settings.debian_mirror)
+
+    @cached_property
+    def connections(self) -> Connections:
+        """The ssh connections of this run."""
+        return Connections()
+
+    @property
+    def target(self) -> Target:
+        """What playbooks work on."""
+        return Target(self.site.inventory, self.credentials.vault.key, self.connections.folder)
+
+    def close(self) -> None:
+        """End what the run holds open."""
+        if "connections" in self.__dict__:
+            self.connections.close()
+
+    def connection(self) -> dict[str, Any]:
+        """How ansible reaches virtual hosts; real hosts are reached as their inventory says."""
+        if not self.site.settings.rehearsal:
+            return {}
+        return {
+            "ansible_user": "root",
+            "ansible_ssh_private_key_file": str(self.lab.key),
+            "ansible_ssh_common_args": f"-o UserKnownHostsFile={self.lab.known_hosts} -o IdentitiesOnly=yes",
+        }
+
+    def role_variables(self, role: str) -> dict[str, Any]:
+        """The variables of one role, every name prefixed by the role's."""
+        module = importlib.import_module(f"casa_install.rolevars.{role}")
+        variables: dict[str, Any] = module.variables(self.site, self.supply, self.credentials)
+        stray = [name for name in variables if not name.startswith(f"{role}_")]
+        if stray:
+            raise ValueError(f"variables of role {role} without its prefix: {', '.join(stray)}")
+        return variables
+
+    def write_variables(self, roles: set[str], path: Path) -> None:
+        """Write the extra variables of these roles, encrypted under the site's vault key."""
+        merged = self.connection()
+        for role in sorted(roles):
+            merged |= self.role_variables(role)
+        write_private(path, self.credentials.vault.encrypt(yaml.safe_dump(merged)))
+
+    def fingerprint(self, phase: Phase) -> str:
+        """A digest of all that decides what a phase makes: playbook, roles, their variables, its hosts."""
+        assert phase.playbook
+        digest = hashlib.sha256(phase.playbook.read_bytes())
+        for role in sorted(roles_of(phase)):
+            for file in sorted(p for p in (ROOT / "roles" / role).rglob("*") if p.is_file()):
+                digest.update(f"{file.relative_to(ROOT)}\n".encode())
+                digest.update(file.read_bytes())
+            digest.update(json.dumps(self.role_variables(role), sort_keys=True, default=str).encode())
+        digest.update(json.dumps([(h.name, str(h.address)) for h in phase.hosts(self.site)]).encode())
+        return digest.hexdigest()
+
+
+def roles_of(phase: Phase) -> set[str]:
+    """Names of the roles that a phase's playbook applies."""
+    assert phase.playbook
+    plays = yaml.safe_load(phase.playbook.read_text())
+    names = {role if isinstance(role, str) else role["role"] for play in plays for role in play.get("roles", ())}
+    tasks = [task for play in plays for part in ("pre_tasks", "tasks", "post_tasks") for task in play.get(part, ())]
+    for task in tasks:
+        for module in ("ansible.builtin.include_role", "ansible.builtin.import_role"):
+            if module in task:
+                names.add(task[module]["name"])
+    return names

@@ -1,0 +1,43 @@
+"""The phases that work on the installing machine: virtual hosts, builds, publishing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from casa_install.facility import Facility
+from casa_install.phases import CLUSTER_IMAGES, PROGRAMS, USER_IMAGES
+
+Report = Callable[[str], None]
+Step = Callable[[Facility, Report], int]
+"""Makes a phase true and returns how many things it changed."""
+
+
+def ensure_hosts(facility: Facility, report: Report) -> int:
+    """Boot the rehearsal's virtual hosts."""
+    return facility.lab.up(report)
+
+
+def ensure_programs(facility: Facility, report: Report) -> int:
+    """Build the programs that hosts run."""
+    return len(facility.supply.ensure(PROGRAMS, report))
+
+
+def ensure_images(facility: Facility, report: Report) -> int:
+    """Build the images of the cluster and of its users."""
+    return len(facility.supply.ensure(CLUSTER_IMAGES + USER_IMAGES, report))
+
+
+def ensure_published(facility: Facility, report: Report) -> int:
+    """Push the images that the site registry lacks."""
+    registry = facility.site.one("registry")
+    return len(facility.supply.push(
+        CLUSTER_IMAGES + USER_IMAGES, f"{registry.address}:5000", facility.credentials.ca_certificate,
+        ("casa-push", facility.credentials.secret("registry-push")), report))
+
+
+STEPS: dict[str, Step] = {
+    "hosts": ensure_hosts,
+    "programs": ensure_programs,
+    "images": ensure_images,
+    "publish": ensure_published,
+}

@@ -1,0 +1,172 @@
+"""What the verbs do: each is one function from options to an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime as dt
+import json
+import shutil
+import sys
+from collections.abc import Callable
+
+from rich.console import Console
+
+from casa_install import verify
+from casa_install.credentials import VaultError
+from casa_install.engine.converge import Convergence, Verdict
+from casa_install.engine.journal import Journal
+from casa_install.engine.lock import LockedError, hold
+from casa_install.engine.progress import Progress
+from casa_install.engine.removal import remove_from_hosts
+from casa_install.facility import Facility
+from casa_install.phases import Phase, phases_of
+from casa_install.site.problems import InventoryErrors
+from casa_install.steps import STEPS
+
+CONVERGED, FAILED, REFUSED = 0, 1, 2
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run a verb; what an admin can put right is said in words, never as a traceback."""
+    console = Console(highlight=False)
+    errors = Console(stderr=True, highlight=False)
+    try:
+        with contextlib.closing(Facility.open(options.inventory.resolve())) as facility:
+            return _TABLE[options.verb](facility, options, console)
+    except InventoryErrors as problems:
+        for problem in problems.problems:
+            errors.print(str(problem), markup=False, soft_wrap=True)
+        errors.print(f"{len(problems.problems)} problem(s); nothing was changed.", markup=False)
+        return REFUSED
+    except (LockedError, VaultError) as error:
+        errors.print(str(error), markup=False, soft_wrap=True)
+        return REFUSED
+
+
+def _journal(facility: Facility) -> Journal:
+    return Journal(facility.site.state / "journal.sqlite")
+
+
+def apply(facility: Facility, options: argparse.Namespace, console: Console) -> int:
+    """Converge and verify."""
+    with hold(facility.site.state / "lock"):
+        journal = _journal(facility)
+        journal.begin_run("apply")
+        convergence = Convergence(facility, phases_of(facility.site), STEPS, journal, Progress(console),
+                                  skip=not options.no_skip)
+        verdict = convergence.run()
+        _say(verdict, options, console)
+        code = verdict.code
+        if code == CONVERGED and not options.no_verify:
+            code = verify.run(facility, console)
+        journal.end_run(("converged", "failed", "refused")[code])
+        journal.close()
+    if code == CONVERGED:
+        console.print(f"\nUsers log in at https://hub.{facility.site.settings.domain}/", markup=False)
+    return code
+
+
+def _say(verdict: Verdict, options: argparse.Namespace, console: Console) -> None:
+    """What a run came to, in words: host, task, message, log, next command."""
+    for refusal in verdict.refusals:
+        console.print(f"refused: {refusal}", markup=False, soft_wrap=True)
+    if verdict.refusals:
+        console.print("Nothing was changed.", markup=False)
+    for phase, failures in verdict.failures.items():
+        for failure in failures:
+            console.print(f"\nfailed: {phase} on {failure.host or 'the installing machine'}: {failure.task}",
+                          markup=False, soft_wrap=True)
+            for line in failure.message.splitlines():
+                console.print(f"    {line}", markup=False, soft_wrap=True)
+        console.print(f"  log:  {verdict.logs[phase]}", markup=False, soft_wrap=True)
+    if verdict.failures:
+        console.print(f"  next: mend the cause and run again: casa-install --inventory {options.inventory}",
+                      markup=False, soft_wrap=True)
+    if verdict.code == CONVERGED:
+        console.print(f"Converged: {verdict.changed} changed.", markup=False)
+
+
+def plan(facility: Facility, options: argparse.Namespace, console: Console) -> int:
+    """Show what an apply would do; reads the journal and the supply cache, no host."""
+    journal = _journal(facility)
+    rows = [_planned(facility, phase, journal) for phase in phases_of(facility.site)]
+    journal.close()
+    if options.json:
+        console.print_json(json.dumps(rows))
+        return CONVERGED
+    for row in rows:
+        took = f", took {row['seconds']} s last time" if row["seconds"] is not None else ""
+        console.print(f"{row['phase']:<11} {row['title']}", markup=False)
+        console.print(f"            {', '.join(row['hosts']) or 'the installing machine'}: {row['change']}{took}",
+                      markup=False, soft_wrap=True)
+    return CONVERGED
+
+
+def _planned(facility: Facility, phase: Phase, journal: Journal) -> dict[str, object]:
+    last = journal.newest(phase.name)
+    missing = facility.supply.missing(phase.artifacts)
+    if missing and not phase.playbook:
+        change = f"builds {', '.join(missing)}"
+    elif last is None:
+        change = "runs for the first time"
+    elif phase.playbook:
+        change = "runs where a host's mark differs from the inventory, roles and versions"
+    else:
+        change = "nothing to build" if phase.artifacts else "checked again"
+    return {"phase": phase.name, "title": phase.title, "hosts": [h.name for h in phase.hosts(facility.site)],
+            "needs": list(phase.needs), "change": change,
+            "seconds": round(last.ended - last.started) if last and last.ended else None}
+
+
+def verify_site(facility: Facility, options: argparse.Namespace, console: Console) -> int:
+    """Prove the site."""
+    return verify.run(facility, console, as_json=options.json)
+
+
+def status(facility: Facility, options: argparse.Namespace, console: Console) -> int:
+    """Show each phase's newest records."""
+    journal = _journal(facility)
+    rows = []
+    for phase in phases_of(facility.site):
+        records = [r for outcome in ("converged", "unchanged", "failed") if (r := journal.newest(phase.name, outcome))]
+        newest = max(records, key=lambda record: record.started, default=None)
+        rows.append({"phase": phase.name, "title": phase.title, "outcome": newest.outcome if newest else "never run",
+                     "at": dt.datetime.fromtimestamp(newest.started).astimezone().isoformat(timespec="seconds")
+                     if newest else None, "changed": newest.changed if newest else 0})
+    journal.close()
+    if options.json:
+        console.print_json(json.dumps(rows))
+    else:
+        for row in rows:
+            console.print(f"{row['phase']:<11} {row['outcome']:<10} {row['at'] or '':<26} {row['title']}", markup=False)
+    return CONVERGED
+
+
+def remove(facility: Facility, options: argparse.Namespace, console: Console) -> int:
+    """Take the facility away: a rehearsal's hosts wholly, real hosts' components one by one."""
+    name = facility.site.settings.site_name
+    if not options.yes:
+        if not sys.stdin.isatty():
+            console.print("remove needs --yes when nobody can be asked.", markup=False)
+            return REFUSED
+        if input(f"Remove the facility {name} with all its data? Type its name: ").strip() != name:
+            console.print("Nothing was changed.", markup=False)
+            return REFUSED
+    with hold(facility.site.state / "lock"):
+        if facility.site.settings.rehearsal:
+            facility.lab.down(lambda step: console.print(step, markup=False))
+        else:
+            verdict = remove_from_hosts(facility, Progress(console))
+            if verdict.code:
+                _say(verdict, options, console)
+                return verdict.code
+        shutil.rmtree(facility.site.state)
+        facility.credentials.vault.key.unlink(missing_ok=True)
+    console.print(f"The facility {name} is gone; built programs and images stay in the cache.", markup=False)
+    return CONVERGED
+
+
+_TABLE: dict[str, Callable[[Facility, argparse.Namespace, Console], int]] = {
+    "apply": apply, "plan": plan, "verify": verify_site, "status": status, "remove": remove,
+}
