@@ -1,0 +1,1 @@
+"""Virtual hosts: whole Debian systems booted by systemd-nspawn on this machine."""
