@@ -1,0 +1,60 @@
+"""What casa-install needs on the machine it runs on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+
+# Some programs come from elsewhere than Debian's package on many machines; having the program is enough then.
+_PROGRAM = {
+    "buildah": "buildah",
+    "docker-registry": "docker-registry",
+    "gcc": "gcc",
+    "mmdebstrap": "mmdebstrap",
+    "npm": "npm",
+    "skopeo": "skopeo",
+}
+
+
+class MachineError(RuntimeError):
+    """This machine lacks something; the message says what to do."""
+
+
+def missing_packages(names: Sequence[str]) -> list[str]:
+    """Return the Debian packages of these that the machine lacks."""
+    rest = [n for n in names if not (n in _PROGRAM and shutil.which(_PROGRAM[n]))]
+    if not rest or not shutil.which("dpkg-query"):
+        return rest
+    shown = subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *rest], capture_output=True,
+                           text=True, check=False)
+    installed = {line.split()[0] for line in shown.stdout.splitlines() if line.endswith(" installed")}
+    return [n for n in rest if n not in installed]
+
+
+def ensure_packages(names: Sequence[str], say: Callable[[str], None] = print) -> list[str]:
+    """Install the Debian packages of these that the machine lacks and return them.
+
+    :param say: receives one line that names what is installed.
+    :raises MachineError: without apt, without root, or when apt fails (with its last lines).
+    """
+    missing = missing_packages(names)
+    if not missing:
+        return []
+    wanted = " ".join(missing)
+    if not shutil.which("apt-get"):
+        raise MachineError(f"this machine lacks {wanted}: install them with its package manager and run again")
+    if os.geteuid() != 0:
+        raise MachineError(f"this machine lacks {wanted}: run: sudo apt-get install --no-install-recommends {wanted}")
+    say(f"installing on this machine: {wanted}")
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    options = ["-q", "-y", "-o", "DPkg::Lock::Timeout=300", "-o", "APT::Install-Recommends=false"]
+    result = None
+    for command in (["update"], ["install", *missing]):
+        result = subprocess.run(["apt-get", *options, *command], env=environment, check=False, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    if result is None or result.returncode or missing_packages(missing):
+        tail = "\n".join((result.stdout if result else "").splitlines()[-8:])
+        raise MachineError(f"apt-get could not install {wanted} on this machine:\n{tail}")
+    return missing
