@@ -1,0 +1,170 @@
+"""Checks of groups, host names and addresses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from casa_install.site.ini import Inventory
+from casa_install.site.model import GROUPS, Host, HostSettings
+from casa_install.site.problems import Place, Problems, nearest
+from casa_install.site.values import placeholder, validate
+from casa_install.site.variables import IMPLICIT, Variables
+
+SINGLE = ("condor_manager", "condor_access", "xcache", "registry", "origin")
+"""Groups of which a site has one host."""
+OPTIONAL = ("origin",)
+SERVICES = {"api": "kube_control", "hub": None, "dask": None, "dask-worker": None, "registry": "registry",
+            "xcache": "xcache",
+            "localhost": None}
+"""Names that the zone gives to services -> the group whose host may have the name as its own."""
+_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def check_groups(inventory: Inventory, variables: Variables, site: Mapping[str, Any], problems: Problems) -> None:
+    """Every group that a site needs has hosts, and every host is in a group that casa-install knows."""
+    _unknown_groups(inventory, variables, problems)
+    for name, title in GROUPS.items():
+        if name not in OPTIONAL and not variables.members.get(name):
+            group = inventory.groups.get(name)
+            problems.add(group.place if group else inventory.end, f"no host is in [{name}]",
+                         f"write the host of it below [{name}] ({title})")
+    for name in SINGLE:
+        _one_host(name, inventory, variables, problems, "keep one host")
+    control = variables.members.get("kube_control", [])
+    if len(control) > 1 and len(control) % 2 == 0:
+        _one_host("kube_control", inventory, variables, problems,
+                  "an even number of control hosts survives no more failures than one less: keep one host")
+    _one_host("kube_control", inventory, variables, problems, "several control hosts are not supported yet: keep one")
+    for name in ("gateway", "kube_workers"):
+        for host in variables.members.get(name, []):
+            if host in control:
+                problems.add(_member_place(inventory, name, host), f"{host} is in [kube_control] and in [{name}]",
+                             f"write another host in [{name}]: control hosts run no pods of users or gateways")
+    _origin(inventory, variables, site, problems)
+
+
+def _member_place(inventory: Inventory, group: str, host: str) -> Place:
+    known = inventory.groups[group].hosts if group in inventory.groups else {}
+    return known.get(host, inventory.places[host])
+
+
+def _one_host(name: str, inventory: Inventory, variables: Variables, problems: Problems, remedy: str) -> None:
+    hosts = variables.members.get(name, [])
+    if len(hosts) > 1:
+        place = _member_place(inventory, name, hosts[1])
+        if not any(each.line == place.line and each.file == place.file and f"[{name}] has" in each.message
+                   for each in problems.found):
+            problems.add(place, f"[{name}] has {len(hosts)} hosts", remedy)
+
+
+def _unknown_groups(inventory: Inventory, variables: Variables, problems: Problems) -> None:
+    """Groups of the admin's own are welcome as long as they are not misspelt and hold no host alone."""
+    placed = {host for name in GROUPS for host in variables.members.get(name, [])}
+    for name, group in inventory.groups.items():
+        if name in GROUPS or name in IMPLICIT:
+            continue
+        likely = nearest(name, GROUPS, "")
+        alone = [host for host in variables.members[name] if host not in placed]
+        if likely or alone:
+            problems.add(group.place, f"[{name}] is not a group of a site",
+                         likely or f"groups are {', '.join(GROUPS)}")
+            placed |= set(alone)
+        elif not group.declared:
+            problems.add(group.place, f"[{name}:vars] is for a group without hosts", "add the group or delete this")
+    for host, place in inventory.places.items():
+        if host not in placed:
+            problems.add(place, f"{host} is in no group of a site", f"write it below one of {', '.join(GROUPS)}")
+
+
+def _origin(inventory: Inventory, variables: Variables, site: Mapping[str, Any], problems: Problems) -> None:
+    hosts = variables.members.get("origin", [])
+    if hosts and not site.get("rehearsal"):
+        problems.add(_member_place(inventory, "origin", hosts[0]), "[origin] is for rehearsals only",
+                     "delete it and set casa_xcache_origin to the host:port of your storage")
+    elif not hosts and not site.get("xcache_origin") and "casa_xcache_origin" not in variables.site:
+        problems.add(_all_vars(inventory), "nothing says where the cache reads from",
+                     "set casa_xcache_origin to the host:port of your storage")
+
+
+def _all_vars(inventory: Inventory) -> Place:
+    group = inventory.groups.get("all")
+    return group.place if group else inventory.end
+
+
+def build_hosts(inventory: Inventory, variables: Variables, site: Mapping[str, Any], problems: Problems) -> list[Host]:
+    """Every host with its address; hosts with problems are left out."""
+    rehearsal = bool(site.get("rehearsal"))
+    owners: dict[IPv4Address, str] = {}
+    hosts = []
+    for name, place in inventory.places.items():
+        if not _NAME.fullmatch(name):
+            short = name.split(".")[0].lower()
+            problems.add(place, f"{name} is not a host name",
+                         f"write {short}: the domain is casa_domain" if "." in name and _NAME.fullmatch(short)
+                         else "write a short name of lower-case letters, digits and hyphens, a letter first")
+            continue
+        if name in SERVICES and name not in [*variables.members.get(SERVICES[name] or "", [])[:1]]:
+            problems.add(place, f"{name}.<domain> is the name of a service",
+                         f"name the host otherwise, such as {name}-1")
+        address = _address(name, place, variables, rehearsal, problems)
+        settings = _settings(name, variables, rehearsal, problems)
+        if address is None or settings is None:
+            continue
+        where = variables.hosts[name]["ansible_host"].place
+        if address in owners:
+            problems.add(where, f"{name} has the address of {owners[address]} ({address})", "write the host's own")
+            continue
+        owners[address] = name
+        _inside(name, address, where, site, problems)
+        groups = tuple(group for group in GROUPS if name in variables.members.get(group, []))
+        hosts.append(Host(name=name, address=address, groups=groups, settings=settings))
+    return hosts
+
+
+def _address(name: str, place: Place, variables: Variables, rehearsal: bool, problems: Problems) -> IPv4Address | None:
+    given = variables.hosts[name].get("ansible_host")
+    if given is None:
+        problems.add(place, f"{name} has no address", f"write {name} ansible_host=ADDRESS")
+        return None
+    waiting = None if rehearsal else placeholder(given.data)
+    if waiting:
+        problems.add(given.place, f"{name} still has {waiting.replace('changeme', 'CHANGEME')} as its address",
+                     "write the host's own")
+        return None
+    try:
+        return IPv4Address(str(given.data).strip("\"'"))
+    except ValueError:
+        problems.add(given.place, f"ansible_host={given.data} of {name} is not an IPv4 address",
+                     "write the host's address such as 10.1.0.11")
+        return None
+
+
+def _settings(name: str, variables: Variables, rehearsal: bool, problems: Problems) -> HostSettings | None:
+    values: dict[str, Any] = {}
+    before = len(problems.found)
+    for field in HostSettings.model_fields:
+        given = variables.hosts[name].get(f"casa_{field}")
+        if given is None:
+            continue
+        if name not in variables.members.get("condor_execute", []):
+            problems.add(given.place, f"{given.name} is for execute points, which {name} is not",
+                         f"delete it or write {name} below [condor_execute]")
+            continue
+        values[field] = validate(HostSettings, field, given, problems, rehearsal=rehearsal)
+    return HostSettings(**values) if len(problems.found) == before else None
+
+
+def _inside(name: str, address: IPv4Address, where: Place, site: Mapping[str, Any], problems: Problems) -> None:
+    network: IPv4Network | None = site.get("network")
+    if network is None:
+        return
+    if address not in network:
+        problems.add(where, f"{address} of {name} is outside casa_network ({network})",
+                     "correct the address or casa_network")
+    elif address in (network.network_address, network.broadcast_address):
+        problems.add(where, f"{address} of {name} is the first or last address of {network}", "write another")
+    elif site.get("rehearsal") and address == network.network_address + 1:
+        problems.add(where, f"{address} of {name} is the bridge's own address", "write another")

@@ -1,0 +1,159 @@
+"""Checks between settings of the whole site."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address, IPv4Network
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+
+from casa_install.site.ini import Given
+from casa_install.site.model import Host, Profile
+from casa_install.site.problems import Place, Problems
+from casa_install.site.values import place_of
+
+PRIVATE_DOMAINS = ("test", "internal", "lan", "home.arpa", "localhost", "localdomain", "home", "corp", "private",
+                   "intranet")
+"""Domains that no public name server delegates."""
+_NODE_BITS = 24  # each Kubernetes node takes a /24 of the pod network
+_UNUSABLE = tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")))
+_UNITS = {"Mi": 1, "Gi": 1024, "Ti": 1024 * 1024}
+
+
+class SiteChecks:
+    """The settings that were readable, where they were written, and what contradicts what.
+
+    Settings that were refused already are absent from ``values``: nothing is said twice.
+    """
+
+    def __init__(self, values: Mapping[str, Any], given: Mapping[str, Given], head: Place, problems: Problems) -> None:
+        self.values, self.given, self.head, self.problems = values, given, head, problems
+
+    def place(self, field: str, *loc: int | str) -> Place:
+        """Where a setting, or a part of it, was written."""
+        given = self.given.get(f"casa_{field}")
+        return place_of(given, loc) if given else self.head
+
+    def run(self, hosts: Sequence[Host], directory: Path) -> None:
+        """All of them."""
+        self.networks()
+        self.node_networks(hosts)
+        self.public_address(hosts)
+        self.login()
+        self.users()
+        self.profiles()
+        self.certificates(directory)
+        self.endpoints()
+
+    def networks(self) -> None:
+        """Networks are of use and do not overlap."""
+        known = {name: net for name in ("network", "pod_network", "service_network")
+                 if isinstance(net := self.values.get(name), IPv4Network)}
+        limits = {"network": (8, 29), "pod_network": (8, 23), "service_network": (12, 24)}
+        for name, net in known.items():
+            first, last = limits[name]
+            if not first <= net.prefixlen <= last:
+                self.problems.add(self.place(name), f"casa_{name} is {net}",
+                                  f"write a network between /{first} and /{last}")
+            if any(net.overlaps(each) for each in _UNUSABLE):
+                self.problems.add(self.place(name), f"casa_{name} is {net}, which hosts cannot use",
+                                  "write a network such as 10.1.0.0/24")
+        for one, other in combinations(known, 2):
+            if known[one].overlaps(known[other]):
+                at = other if f"casa_{other}" in self.given else one
+                self.problems.add(self.place(at), f"casa_{other} ({known[other]}) overlaps casa_{one} ({known[one]})",
+                                  f"write another casa_{at}")
+
+    def node_networks(self, hosts: Sequence[Host]) -> None:
+        """The pod network has room for every node."""
+        net = self.values.get("pod_network")
+        nodes = sum(bool({"kube_control", "kube_workers", "gateway"} & set(host.groups)) for host in hosts)
+        if isinstance(net, IPv4Network) and net.prefixlen <= _NODE_BITS and nodes > 2 ** (_NODE_BITS - net.prefixlen):
+            self.problems.add(self.place("pod_network"), f"casa_pod_network {net} is too small for {nodes} nodes",
+                              f"each takes a /{_NODE_BITS}: write a larger network")
+
+    def public_address(self, hosts: Sequence[Host]) -> None:
+        """The public address is a free address of the network."""
+        network, address = self.values.get("network"), self.values.get("public_address")
+        if not isinstance(network, IPv4Network) or not isinstance(address, IPv4Address):
+            return
+        owner = next((host.name for host in hosts if host.address == address), None)
+        wrong = (f"is outside casa_network ({network})" if address not in network
+                 else "is the network's own address" if address == network.network_address
+                 else "is the network's broadcast address" if address == network.broadcast_address
+                 else "is the address of the network's gateway" if address == network.network_address + 1
+                 else f"is the address of {owner}" if owner else None)
+        if wrong:
+            self.problems.add(self.place("public_address"), f"casa_public_address {address} {wrong}",
+                              "write an address of the network that nothing else has")
+
+    def login(self) -> None:
+        """Users log in by an identity provider, or by one password where nobody from outside can come."""
+        domain = self.values.get("domain")
+        if self.values.get("authenticator") == "dummy" and isinstance(domain, str):
+            if not any(domain.endswith(f".{each}") for each in PRIVATE_DOMAINS):
+                self.problems.add(self.place("authenticator"), f"casa_authenticator=dummy lets anybody into {domain}",
+                                  "write oidc, or use a private domain such as casa.test")
+        elif self.values.get("authenticator") == "oidc":
+            for name in ("authorize_url", "token_url", "userinfo_url", "client_id", "client_secret"):
+                if f"casa_oidc_{name}" not in self.given:
+                    self.problems.add(self.place("authenticator"), f"casa_oidc_{name} is missing",
+                                      f"casa_authenticator=oidc needs it: write casa_oidc_{name}")
+
+    def users(self) -> None:
+        """Names are given once and admins are users."""
+        users, admins = self.values.get("users"), self.values.get("admins")
+        for field, names in (("users", users), ("admins", admins)):
+            for name, count in Counter(names or ()).items():
+                if count > 1:
+                    self.problems.add(self.place(field), f"{name} is in casa_{field} {count} times", "write it once")
+        if users is not None:
+            for index, name in enumerate(admins or ()):
+                if name not in users:
+                    self.problems.add(self.place("admins", index), f"admin {name} is not in casa_users",
+                                      f"add {name} to casa_users or delete it here")
+
+    def profiles(self) -> None:
+        """Profiles have names of their own and workers fit into their pods."""
+        profiles: tuple[Profile, ...] = self.values.get("profiles") or ()
+        if "profiles" in self.values and not profiles:
+            self.problems.add(self.place("profiles"), "casa_profiles is empty", "write one profile or delete the line")
+        seen: set[str] = set()
+        for index, profile in enumerate(profiles):
+            place, label = self.place("profiles", index), f"profile {profile.slug}"
+            if profile.slug in seen:
+                self.problems.add(place, f"two profiles have the slug {profile.slug}", "give each its own")
+            seen.add(profile.slug)
+            if profile.worker and profile.worker_cores > profile.cores:
+                self.problems.add(place, f"{label}: its worker has more cores ({profile.worker_cores}) than the pod",
+                                  f"write worker_cores of at most {profile.cores:g}")
+            if profile.worker and _mebibytes(profile.worker_memory) >= _mebibytes(profile.memory):
+                self.problems.add(place, f"{label}: its worker's memory {profile.worker_memory} leaves the pod nothing",
+                                  f"write a worker_memory below {profile.memory}")
+
+    def certificates(self, directory: Path) -> None:
+        """Trusted CAs are there and are PEM certificates."""
+        for index, file in enumerate(self.values.get("trusted_cas") or ()):
+            place = self.place("trusted_cas", index)
+            try:
+                if not x509.load_pem_x509_certificates((directory / file.expanduser()).read_bytes()):
+                    raise ValueError
+            except (OSError, RuntimeError) as error:
+                self.problems.add(place, f"{file} cannot be read ({getattr(error, 'strerror', None) or error})",
+                                  "write the path of a PEM file, relative to the inventory")
+            except ValueError:
+                self.problems.add(place, f"{file} holds no PEM certificate", "convert it: openssl x509 -inform DER …")
+
+    def endpoints(self) -> None:
+        """Ports are ports."""
+        origin = self.values.get("xcache_origin")
+        if origin and int(str(origin).rpartition(":")[2]) > 65535:
+            self.problems.add(self.place("xcache_origin"), f"{origin} has a port above 65535", "write host:port")
+
+
+def _mebibytes(quantity: str) -> int:
+    return int(quantity[:-2]) * _UNITS[quantity[-2:]]

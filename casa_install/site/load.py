@@ -1,0 +1,67 @@
+"""Inventory -> Site. The only place that knows what an inventory looks like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from casa_install.site.checks_hosts import build_hosts, check_groups
+from casa_install.site.checks_site import SiteChecks
+from casa_install.site.ini import Given, Inventory, read_ini
+from casa_install.site.model import Settings, Site
+from casa_install.site.problems import Place, Problems
+from casa_install.site.values import validate
+from casa_install.site.variables import Variables, collect
+from casa_install.site.yamlvars import Opener
+
+
+def load_site(inventory: Path, *, vault_password: Path | None = None, rehearse: bool = False) -> Site:
+    """Read an INI inventory with the group_vars and host_vars beside it.
+
+    :param vault_password: file with the ansible-vault password; without it encrypted secrets stay closed.
+    :param rehearse: take the site as a rehearsal whatever it says itself.
+    :raises InventoryErrors: with every problem and its line.
+    """
+    problems = Problems()
+    read = read_ini(inventory, problems)
+    if not read.groups:
+        if not problems.found:
+            problems.add(read.end, "holds no hosts",
+                         "write [group] lines with hosts below; inventory/example shows how")
+        problems.stop_if_any()
+    variables = collect(read, Opener(vault_password, problems), problems)
+    if rehearse:
+        variables.site["casa_rehearsal"] = Given("casa_rehearsal", "true", read.end, ini=True)
+    values = _values(read, variables, problems)
+    check_groups(read, variables, values, problems)
+    hosts = build_hosts(read, variables, values, problems)
+    SiteChecks(values, variables.site, _head(read), problems).run(hosts, inventory.parent)
+    problems.stop_if_any()
+    directory = inventory.absolute().parent
+    values["trusted_cas"] = tuple(directory / file.expanduser() for file in values["trusted_cas"])
+    return Site(settings=Settings(**values), hosts=tuple(hosts), inventory=inventory.absolute())
+
+
+def _head(read: Inventory) -> Place:
+    """Where a setting that is missing belongs."""
+    group = read.groups.get("all")
+    return group.place if group else read.end
+
+
+def _values(read: Inventory, variables: Variables, problems: Problems) -> dict[str, Any]:
+    """Values of all settings; those with problems are left out."""
+    given = variables.site.get("casa_rehearsal")
+    rehearsal = bool(given and validate(Settings, "rehearsal", given, Problems(), rehearsal=True))
+    values: dict[str, Any] = {}
+    for name, field in Settings.model_fields.items():
+        given = variables.site.get(f"casa_{name}")
+        if given is not None:
+            before = len(problems.found)
+            value = validate(Settings, name, given, problems, rehearsal=rehearsal)
+            if len(problems.found) == before:
+                values[name] = value
+        elif field.is_required():
+            problems.add(_head(read), f"casa_{name} is missing", f"write casa_{name}: {field.description}")
+        else:
+            values[name] = field.get_default(call_default_factory=True)
+    return values

@@ -1,0 +1,62 @@
+"""What is wrong with an inventory: every problem has its place and its remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """A line of a file, counted from 1."""
+
+    file: Path
+    line: int
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing to change before the inventory is good."""
+
+    file: Path
+    line: int
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}; {self.remedy}"
+
+
+class InventoryErrors(Exception):  # noqa: N818 - it carries many
+    """An inventory that was refused, with all its problems in the order of its lines."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems: tuple[Problem, ...] = tuple(sorted(set(problems)))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class Problems:
+    """Collects problems while an inventory is read."""
+
+    def __init__(self) -> None:
+        self.found: list[Problem] = []
+
+    def add(self, place: Place, message: str, remedy: str) -> None:
+        """Note one problem."""
+        self.found.append(Problem(place.file, place.line, message, remedy))
+
+    def stop_if_any(self) -> None:
+        """Refuse the inventory if something was noted.
+
+        :raises InventoryErrors: with all that was noted.
+        """
+        if self.found:
+            raise InventoryErrors(self.found)
+
+
+def nearest(name: str, known: Iterable[str], otherwise: str) -> str:
+    """A remedy for an unknown name: the nearest known one, or ``otherwise``."""
+    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"did you mean {close[0]}?" if close else otherwise

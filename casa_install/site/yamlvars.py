@@ -1,0 +1,152 @@
+"""group_vars and host_vars beside the inventory: YAML, with the line of every value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import SecretStr
+
+from casa_install.site.ini import Given, read_text
+from casa_install.site.model import Vaulted
+from casa_install.site.problems import Place, Problems
+
+VAULT_HEADER = "$ANSIBLE_VAULT;"
+_ENDINGS = ("", ".yml", ".yaml", ".json")
+
+
+class Opener:
+    """Opens ansible-vault texts with the password of a file, if one was given."""
+
+    def __init__(self, password_file: Path | None, problems: Problems) -> None:
+        self._password: bytes | None = None
+        if password_file is not None:
+            text = read_text(password_file, problems)
+            if text is not None and not text.strip():
+                problems.add(Place(password_file, 1), "holds no vault password", "write the password on its first line")
+            self._password = text.strip().encode() if text else None
+
+    def open(self, ciphertext: str, place: Place, problems: Problems) -> str | None:
+        """The plain text; None without a password, or after noting that the password does not fit."""
+        if self._password is None:
+            return None
+        from ansible.errors import AnsibleError  # slow to import and rarely needed
+        from ansible.parsing.vault import VaultLib, VaultSecret
+
+        try:
+            plain = VaultLib([("default", VaultSecret(self._password))]).decrypt(ciphertext.strip().encode())
+            return bytes(plain).decode()
+        except (AnsibleError, ValueError):
+            problems.add(place, "this ansible-vault value does not open", "give the vault password it was made with")
+            return None
+
+
+def files_of(folder: Path, name: str) -> list[Path]:
+    """Variable files of a group or host in Ansible's order: ``name``, ``name.yml`` …, or all below ``name/``."""
+    found: list[Path] = []
+    for ending in _ENDINGS:
+        file = folder / f"{name}{ending}"
+        if file.is_file():
+            found.append(file)
+        elif not ending and file.is_dir():
+            found += sorted(each for each in file.rglob("*") if each.is_file() and each.suffix in _ENDINGS
+                            and not each.name.startswith(".") and not each.name.endswith("~"))
+    return found
+
+
+def names_in(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Names of the groups or hosts for which a folder has variables."""
+    if folder.is_dir():
+        for each in sorted(folder.iterdir()):
+            if not each.name.startswith(".") and not each.name.endswith("~"):
+                yield (each.stem if each.is_file() and each.suffix in _ENDINGS else each.name), each
+
+
+def read_yaml(file: Path, opener: Opener, problems: Problems) -> list[Given]:
+    """Variables of one file; whatever cannot be understood is noted and left out."""
+    text = read_text(file, problems)
+    if text is None:
+        return []
+    if text.startswith(VAULT_HEADER):
+        plain = opener.open(text, Place(file, 1), problems)
+        if plain is None:
+            if not any(each.file == file for each in problems.found):
+                problems.add(Place(file, 1), "is encrypted with ansible-vault", "give the vault password file")
+            return []
+        text = plain
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is None:
+            return []
+        return list(_variables(root, file, opener, problems))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problems.add(Place(file, mark.line + 1 if mark else 1), f"is not YAML ({error.problem or error.context})",
+                     "correct the line")
+    except yaml.YAMLError as error:
+        problems.add(Place(file, 1), f"is not YAML ({str(error).splitlines()[0]})", "correct the file")
+    except RecursionError:
+        problems.add(Place(file, 1), "is nested too deeply", "write plain lists and maps")
+    return []
+
+
+def _variables(root: yaml.Node, file: Path, opener: Opener, problems: Problems) -> Iterator[Given]:
+    if not isinstance(root, yaml.MappingNode):
+        problems.add(Place(file, root.start_mark.line + 1), "does not hold variables", "write name: value lines")
+        return
+    seen: dict[str, int] = {}
+    for key, value in root.value:
+        place = Place(file, key.start_mark.line + 1)
+        name = str(key.value)
+        if name in seen:
+            problems.add(place, f"{name} is set already on line {seen[name]}", "delete one of the lines")
+            continue
+        seen[name] = place.line
+        lines: dict[tuple[str | int, ...], int] = {}
+        builder = _Builder(file, opener, problems, lines)
+        try:
+            yield Given(name, builder.build(value, (), frozenset()), place, lines=lines)
+        except _BadValueError:
+            continue
+
+
+class _BadValueError(Exception):
+    """The value was noted as a problem."""
+
+
+class _Builder:
+    """Builds plain data from YAML nodes and notes the line of each."""
+
+    def __init__(self, file: Path, opener: Opener, problems: Problems,
+                 lines: dict[tuple[str | int, ...], int]) -> None:
+        self.file, self.opener, self.problems, self.lines = file, opener, problems, lines
+        self.scalars = yaml.SafeLoader("")
+
+    def build(self, node: yaml.Node, path: tuple[str | int, ...], above: frozenset[int]) -> Any:
+        place = Place(self.file, node.start_mark.line + 1)
+        self.lines[path] = place.line
+        if id(node) in above or len(self.lines) > 10000:
+            self._refuse(place, "contains itself or is far too large", "write plain lists and maps")
+        above |= {id(node)}
+        if isinstance(node, yaml.SequenceNode):
+            return [self.build(each, (*path, index), above) for index, each in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode):
+            return {str(key.value): self.build(each, (*path, str(key.value)), above) for key, each in node.value}
+        if node.tag in ("!vault", "!vault-encrypted"):
+            ciphertext = str(node.value).strip()
+            if not ciphertext.startswith(VAULT_HEADER):
+                self._refuse(place, "is marked !vault but is not encrypted", "encrypt it: ansible-vault encrypt_string")
+            plain = self.opener.open(ciphertext, place, self.problems)
+            return Vaulted(ciphertext=ciphertext, plain=None if plain is None else SecretStr(plain))
+        if node.tag == "!unsafe":
+            return str(node.value)
+        try:
+            return self.scalars.construct_object(node, deep=True)
+        except (yaml.YAMLError, ValueError, OverflowError, KeyError) as error:
+            self._refuse(place, f"is not a value ({str(error).splitlines()[0]})", "put the text in quotation marks")
+
+    def _refuse(self, place: Place, message: str, remedy: str) -> Any:
+        self.problems.add(place, message, remedy)
+        raise _BadValueError
