@@ -14,6 +14,7 @@ VERBS = {
     "plan": "show phases and hosts, and what would run; touches no host",
     "verify": "prove that a user's day works, from outside",
     "status": "show what the journal and the hosts' marks say",
+    "password": "print the shared password of a rehearsal's users",
     "remove": "take the whole facility away again",
 }
 

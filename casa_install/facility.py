@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,11 +33,12 @@ class Facility:
 
     @classmethod
     def open(cls, inventory: Path) -> Facility:
-        """Read an inventory.
+        """Read an inventory; ``ANSIBLE_VAULT_PASSWORD_FILE`` opens its encrypted values, as it does for Ansible.
 
         :raises InventoryErrors: with every problem of the inventory.
         """
-        return cls(load_site(inventory))
+        password = os.environ.get("ANSIBLE_VAULT_PASSWORD_FILE")
+        return cls(load_site(inventory, vault_password=Path(password) if password else None))
 
     @cached_property
     def lab(self) -> Lab:
@@ -66,7 +68,7 @@ class Facility:
             return {}
         return {
             "ansible_user": "root",
-            "ansible_ssh_private_key_file": str(self.lab.key),
+            "ansible_ssh_private_key_file": str(self.lab.private_key),
             "ansible_ssh_common_args": f"-o UserKnownHostsFile={self.lab.known_hosts} -o IdentitiesOnly=yes",
         }
 
@@ -84,7 +86,7 @@ class Facility:
         merged = self.connection()
         for role in sorted(roles):
             merged |= self.role_variables(role)
-        write_private(path, self.credentials.vault.encrypt(yaml.safe_dump(merged)))
+        write_private(path, self.credentials.vault.encrypt(json.dumps(merged)))
 
     def fingerprint(self, phase: Phase) -> str:
         """A digest of all that decides what a phase makes: playbook, roles, their variables, its hosts."""

@@ -54,19 +54,20 @@ PHASES: tuple[Phase, ...] = (
     Phase("hosts", "Virtual hosts are up", rehearsal_only=True),
     Phase("programs", "Programs are built", artifacts=PROGRAMS),
     Phase("images", "Images are built", needs=("programs",), artifacts=CLUSTER_IMAGES + USER_IMAGES),
+    Phase("data", "The rehearsal's data is made", rehearsal_only=True),
     Phase("base", "Hosts trust the site", (EVERY_HOST,), needs=("hosts",)),
     Phase("dns", "The site's names resolve", (EVERY_HOST,), needs=("base",)),
     Phase("registry", "The site registry serves", ("registry",), needs=("dns",)),
     Phase("condor", "The HTCondor pool matches jobs", POOL, needs=("dns",)),
-    Phase("origin", "The rehearsal's storage serves data", ("origin",), needs=("dns",), rehearsal_only=True),
+    Phase("origin", "The rehearsal's storage serves data", ("origin",), needs=("dns", "data"), rehearsal_only=True),
     Phase("xcache", "XCache serves the experiment's data", ("xcache",), needs=("dns", "origin")),
     Phase("publish", "The registry holds every image", needs=("images", "registry")),
     Phase("kubernetes", "Kubernetes is up", NODES, needs=("programs", "publish")),
     Phase("cilium", "Pods and services are connected", NODES, needs=("kubernetes",)),
     Phase("storage", "Volumes are provisioned", NODES, needs=("cilium",)),
-    Phase("traefik", "The public address routes by name", NODES, needs=("cilium",)),
+    Phase("traefik", "The public address routes by name", ("kube_control",), needs=("cilium",)),
     Phase("worker", "Execute points hold the worker image", ("condor_execute",), needs=("publish", "condor")),
-    Phase("hub", "Users can log in", NODES, needs=("storage", "traefik", "worker", "xcache")),
+    Phase("hub", "Users can log in", ("kube_control",), needs=("storage", "traefik", "worker", "xcache")),
 )
 
 

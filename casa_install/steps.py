@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 from casa_install.facility import Facility
 from casa_install.phases import CLUSTER_IMAGES, PROGRAMS, USER_IMAGES
+from casa_install.rehearsal.data import ensure_data
+from casa_install.rehearsal.reference import ensure_reference
+from casa_install.supply import cache_directory
 
 Report = Callable[[str], None]
 Step = Callable[[Facility, Report], int]
@@ -14,7 +17,16 @@ Step = Callable[[Facility, Report], int]
 
 def ensure_hosts(facility: Facility, report: Report) -> int:
     """Boot the rehearsal's virtual hosts."""
-    return facility.lab.up(report)
+    ran = {host for host, state in facility.lab.status().items() if state == "up"}
+    report(f"{len(facility.lab.hosts)} hosts on {facility.lab.network}")
+    facility.lab.up()
+    return len(set(facility.lab.hosts) - ran)
+
+
+def ensure_data_made(facility: Facility, report: Report) -> int:
+    """Make the events that the rehearsal's storage serves, and what an analysis of them must give."""
+    del facility  # one machine's rehearsals share the data
+    return ensure_data(cache_directory(), report) + ensure_reference(cache_directory(), report)
 
 
 def ensure_programs(facility: Facility, report: Report) -> int:
@@ -37,6 +49,7 @@ def ensure_published(facility: Facility, report: Report) -> int:
 
 STEPS: dict[str, Step] = {
     "hosts": ensure_hosts,
+    "data": ensure_data_made,
     "programs": ensure_programs,
     "images": ensure_images,
     "publish": ensure_published,

@@ -9,6 +9,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from rich.console import Console
 
@@ -21,6 +22,7 @@ from casa_install.engine.progress import Progress
 from casa_install.engine.removal import remove_from_hosts
 from casa_install.facility import Facility
 from casa_install.phases import Phase, phases_of
+from casa_install.rehearsal.commands import RehearsalError
 from casa_install.site.problems import InventoryErrors
 from casa_install.steps import STEPS
 
@@ -39,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
             errors.print(str(problem), markup=False, soft_wrap=True)
         errors.print(f"{len(problems.problems)} problem(s); nothing was changed.", markup=False)
         return REFUSED
-    except (LockedError, VaultError) as error:
+    except (LockedError, RehearsalError, VaultError) as error:
         errors.print(str(error), markup=False, soft_wrap=True)
         return REFUSED
 
@@ -103,7 +105,7 @@ def plan(facility: Facility, options: argparse.Namespace, console: Console) -> i
     return CONVERGED
 
 
-def _planned(facility: Facility, phase: Phase, journal: Journal) -> dict[str, object]:
+def _planned(facility: Facility, phase: Phase, journal: Journal) -> dict[str, Any]:
     last = journal.newest(phase.name)
     missing = facility.supply.missing(phase.artifacts)
     if missing and not phase.playbook:
@@ -127,7 +129,7 @@ def verify_site(facility: Facility, options: argparse.Namespace, console: Consol
 def status(facility: Facility, options: argparse.Namespace, console: Console) -> int:
     """Show each phase's newest records."""
     journal = _journal(facility)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for phase in phases_of(facility.site):
         records = [r for outcome in ("converged", "unchanged", "failed") if (r := journal.newest(phase.name, outcome))]
         newest = max(records, key=lambda record: record.started, default=None)
@@ -143,6 +145,15 @@ def status(facility: Facility, options: argparse.Namespace, console: Console) ->
     return CONVERGED
 
 
+def password(facility: Facility, options: argparse.Namespace, console: Console) -> int:
+    """Print the password of the dummy authenticator; the one place where a secret is shown, because it is asked for."""
+    if facility.site.settings.authenticator != "dummy":
+        console.print("Users of this site log in at their identity provider.", markup=False)
+        return REFUSED
+    console.print(facility.credentials.secret("hub-dummy-password", 8), markup=False)
+    return CONVERGED
+
+
 def remove(facility: Facility, options: argparse.Namespace, console: Console) -> int:
     """Take the facility away: a rehearsal's hosts wholly, real hosts' components one by one."""
     name = facility.site.settings.site_name
@@ -155,7 +166,8 @@ def remove(facility: Facility, options: argparse.Namespace, console: Console) ->
             return REFUSED
     with hold(facility.site.state / "lock"):
         if facility.site.settings.rehearsal:
-            facility.lab.down(lambda step: console.print(step, markup=False))
+            for kept in facility.lab.down():
+                console.print(f"the kernel does not take back: {kept}", markup=False)
         else:
             verdict = remove_from_hosts(facility, Progress(console))
             if verdict.code:
@@ -168,5 +180,6 @@ def remove(facility: Facility, options: argparse.Namespace, console: Console) ->
 
 
 _TABLE: dict[str, Callable[[Facility, argparse.Namespace, Console], int]] = {
-    "apply": apply, "plan": plan, "verify": verify_site, "status": status, "remove": remove,
+    "apply": apply, "plan": plan, "verify": verify_site, "status": status, "password": password,
+    "remove": remove,
 }

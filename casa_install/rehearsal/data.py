@@ -54,8 +54,9 @@ RECIPE = Recipe()
 def location(cache: Path, recipe: Recipe = RECIPE) -> Path:
     """The folder of the data, made or not.
 
-    It holds ``store/...`` (the files by their logical names), ``SHA256SUMS`` over them in sha256sum's format,
-    ``sample.root`` (the events as they came) and ``dataset.json`` (recipe and logical names).
+    It holds ``store.tar`` (the files by their logical names), ``SHA256SUMS`` over them in sha256sum's format,
+    ``sample.root`` (the events as they came) and ``dataset.json`` (recipe and logical names). A histogram over all
+    files is the sample's times ``files * repeats``.
     """
     return cache / "data" / recipe.key
 
@@ -85,7 +86,7 @@ def ensure_data(cache: Path, report: Callable[[str], None], recipe: Recipe = REC
         _fetch(python, recipe, part / "sample.root")
         _write(python, recipe, part / "sample.root", files, report)
         shutil.rmtree(part / "environment")
-        _describe(part, recipe)
+        _pack(part, recipe)
         part.rename(target)
     return True
 
@@ -135,9 +136,24 @@ def _write(python: Path, recipe: Recipe, sample: Path, files: Path, report: Call
             raise RehearsalError(f"{PROGRAM.name} failed with status {process.returncode}:\n{errors.read()[-2000:]}")
 
 
-def _describe(folder: Path, recipe: Recipe) -> None:
+def _pack(folder: Path, recipe: Recipe) -> None:
+    """One archive, for one transfer to the origin, and what it holds."""
     names = logical_names(recipe)
-    sums = [f"{hashlib.sha256((folder / name.lstrip('/')).read_bytes()).hexdigest()}  {name.lstrip('/')}\n"
-            for name in names]
-    (folder / "SHA256SUMS").write_text("".join(sums))
+    sums = ""
+    with tarfile.open(folder / "store.tar", "w") as tar:
+        for name in names:
+            path = folder / name.lstrip("/")
+            with path.open("rb") as stream:
+                sums += f"{hashlib.file_digest(stream, 'sha256').hexdigest()}  {name.lstrip('/')}\n"
+            tar.add(path, name.lstrip("/"), filter=_plain)
+    shutil.rmtree(folder / "store")
+    (folder / "SHA256SUMS").write_text(sums)
     (folder / "dataset.json").write_text(json.dumps(asdict(recipe) | {"names": names}, indent=2) + "\n")
+
+
+def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """The member as root's file that everybody reads, whoever made it."""
+    member.uid = member.gid = 0
+    member.uname = member.gname = "root"
+    member.mode = 0o644
+    return member

@@ -82,7 +82,7 @@ def load(lab: str) -> LabRecord | None:
 def labs() -> list[LabRecord]:
     """Every lab of this machine's user, by name."""
     folder = home() / "labs"
-    found = [load(path.name) for path in sorted(folder.iterdir())] if folder.is_dir() else []
+    found = [load(path.name) for path in sorted(folder.iterdir()) if path.is_dir()] if folder.is_dir() else []
     return [record for record in found if record is not None]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+import tarfile
 import tempfile
 import venv
 from collections.abc import Callable
@@ -37,7 +38,6 @@ def ensure_reference(cache: Path, report: Callable[[str], None]) -> bool:
     target = location(cache)
     if target.is_file():
         return False
-    files = [str(data.location(cache) / name.lstrip("/")) for name in data.logical_names()]
     with tempfile.TemporaryDirectory(dir=target.parent) as name:
         folder = Path(name)
         report("the libraries of the reference are installed")
@@ -46,6 +46,9 @@ def ensure_reference(cache: Path, report: Callable[[str], None]) -> bool:
         run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes",
             "--only-binary", ":all:", "--requirement", LOCK)
         report("the reference histograms are filled")
+        with tarfile.open(data.location(cache) / "store.tar") as archive:
+            archive.extractall(folder, filter="data")
+        files = [str(folder / name.lstrip("/")) for name in data.logical_names()]
         done = subprocess.run([python, ANALYSIS], input=json.dumps({"files": files, "executor": "iterative"}),
                               capture_output=True, text=True, check=False, cwd=folder)
         lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]

@@ -1,0 +1,83 @@
+"""Proves a site from outside: one line a check, a verdict, the same as JSON.
+
+Each file of this package holds the checks of one system; :data:`STAGES` is their order. Checks of a stage run side
+by side, a stage begins when the one before it has passed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import asdict, dataclass
+
+from rich.console import Console
+
+from casa_install.facility import Facility
+from casa_install.verify import day, gateway, kubernetes, names, pool, registry, storage
+from casa_install.verify.context import Check, CheckError, Context
+
+STAGES: tuple[tuple[Check, ...], ...] = (
+    names.CHECKS,
+    registry.CHECKS + pool.CHECKS + storage.CHECKS + kubernetes.CHECKS + gateway.CHECKS,
+    *((check,) for check in day.CHECKS),
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of one check; seconds is how long it took."""
+
+    name: str
+    title: str
+    passed: bool
+    seconds: float
+    detail: str
+
+
+async def _find(check: Check, context: Context) -> Finding:
+    began = time.monotonic()
+    try:
+        detail, passed = await check.prove(context), True
+    except CheckError as error:
+        detail, passed = str(error), False
+    except Exception as error:  # a check that breaks has proved nothing
+        detail, passed = f"{type(error).__name__}: {error}", False
+    return Finding(check.name, check.title, passed, round(time.monotonic() - began, 1), detail)
+
+
+async def _run(context: Context, console: Console, quiet: bool) -> list[Finding]:
+    findings: list[Finding] = []
+    try:
+        for stage in STAGES:
+            for running in asyncio.as_completed([_find(check, context) for check in stage]):
+                finding = await running
+                findings.append(finding)
+                if not quiet:
+                    console.print(f"{'passed' if finding.passed else 'FAILED'} {finding.seconds:6.1f} s  "
+                                  f"{finding.title}: {finding.detail}", markup=False, soft_wrap=True)
+            if not all(f.passed for f in findings):
+                break
+    finally:
+        await day.leave(context)
+    return findings
+
+
+def run(facility: Facility, console: Console, *, as_json: bool = False) -> int:
+    """Run every check and print the verdict; 0 when all passed, else 1."""
+    context = Context(facility)
+    try:
+        findings = asyncio.run(_run(context, console, as_json))
+    finally:
+        context.close()
+    total = sum(len(stage) for stage in STAGES)
+    passed = sum(f.passed for f in findings)
+    verdict = "verified" if passed == total else "not verified"
+    if as_json:
+        console.print_json(json.dumps({"verdict": verdict, "checks": total, "passed": passed,
+                                       "findings": [asdict(f) for f in findings]}))
+    else:
+        left = total - len(findings)
+        console.print(f"{verdict}: {passed} of {total} checks passed" + (f", {left} not run" if left else ""),
+                      markup=False)
+    return 0 if passed == total else 1

@@ -1,0 +1,49 @@
+"""The HTCondor pool: its execute points are there, and nothing talks to it unauthenticated or in clear."""
+
+from __future__ import annotations
+
+import asyncio
+
+from casa_install.verify.context import Check, CheckError, Context, expect
+
+PATIENCE = 60  # seconds for execute points to advertise themselves after a restart of the manager
+
+
+async def members(context: Context) -> str:
+    """Every execute point advertises slots with the worker image that the registry holds."""
+    manager = context.site.one("condor_manager").name
+    wanted = {context.site.fqdn(h) for h in context.site.group("condor_execute")}
+    for _ in range(PATIENCE // 5):
+        rows = (await context.on(manager, "condor_status", "-startd", "-af", "Machine", "CasaWorkerImage",
+                                 "HasSIF", "TotalCpus")).splitlines()
+        found = {row.split()[0]: row.split()[1:] for row in rows}
+        if set(found) >= wanted:
+            break
+        await asyncio.sleep(5)
+    expect(set(found) >= wanted, f"execute points are {', '.join(sorted(found))}, expected {', '.join(sorted(wanted))}")
+    tag = context.facility.supply.image("worker").rpartition(":")[2]
+    for machine in wanted:
+        expect(found[machine][0] == tag, f"{machine} has worker image {found[machine][0]}, expected {tag}")
+        expect(found[machine][1] == "true", f"{machine} cannot run container jobs (HasSIF is {found[machine][1]})")
+    return f"{len(wanted)} execute points with worker image {tag}"
+
+
+async def encrypted(context: Context) -> str:
+    """A session with the collector and one with the schedd are authenticated by token and encrypted by AES."""
+    manager = context.site.one("condor_manager").name
+    text = await context.on(manager, "condor_ping", "-type", "COLLECTOR", "-verbose", "READ")
+    for line in ("Encryption: AES", "Integrity: AES"):
+        expect(line in " ".join(text.split()) or line.replace(":", " :") in " ".join(text.split()),
+               f"the collector's session lacks '{line}':\n{text}")
+    for level in ("READ", "WRITE", "DAEMON"):
+        for what in ("AUTHENTICATION", "ENCRYPTION", "INTEGRITY"):
+            value = (await context.on(manager, "condor_config_val", f"SEC_{level}_{what}")).strip()
+            if value.upper() != "REQUIRED":
+                raise CheckError(f"SEC_{level}_{what} is {value}, expected REQUIRED")
+    return "AES, every level REQUIRED"
+
+
+CHECKS = (
+    Check("pool-members", "The pool has its execute points", members),
+    Check("pool-encryption", "The pool speaks encrypted", encrypted),
+)

@@ -1,0 +1,25 @@
+"""XCache answers on its port with TLS, and refuses who has no token."""
+
+from __future__ import annotations
+
+import asyncio
+
+from casa_install.verify.context import Check, Context, expect
+
+PORT = 1094
+
+
+async def listens(context: Context) -> str:
+    """The cache accepts connections from outside and its daemon has been up since it started."""
+    hosts = context.site.group("xcache")
+    for host in hosts:
+        async with asyncio.timeout(10):
+            _, writer = await asyncio.open_connection(str(host.address), PORT)
+        writer.close()
+        state = (await context.on(host.name, "systemctl", "show", "--property=ActiveState,NRestarts",
+                                  "xrootd@xcache.service")).split()
+        expect("ActiveState=active" in state, f"{host.name}: {' '.join(state)}")
+    return f"{', '.join(h.name for h in hosts)} on port {PORT}"
+
+
+CHECKS = (Check("xcache", "XCache serves", listens),)

@@ -1,0 +1,78 @@
+"""One rehearsal site for all tests of this folder, made and removed by the program itself."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import machine
+
+ROOT = Path(__file__).resolve().parents[2]
+INVENTORY = ROOT / "inventory" / "rehearsal" / "site.ini"
+STATE = INVENTORY.parent / ".casa"
+
+Program = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def command(*words: str) -> list[str]:
+    """The program's command line for the rehearsal."""
+    return [str(ROOT / "casa-install"), *words, "--inventory", str(INVENTORY)]
+
+
+@pytest.fixture(scope="session")
+def before() -> machine.Machine:
+    """The machine before anything was made on it; remains of a crashed run are cleared first."""
+    subprocess.run(command("remove", "--yes"), check=True, stdin=subprocess.DEVNULL)
+    return machine.take()
+
+
+@pytest.fixture(scope="session")
+def casa(before: machine.Machine) -> Iterator[Program]:
+    """Runs the program to its end; the output is shown and returned."""
+    del before
+
+    def run(*words: str, input_text: str | None = None) -> subprocess.CompletedProcess[str]:
+        print(f"\n$ casa-install {' '.join(words)}", flush=True)
+        done = subprocess.run(command(*words), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              input=input_text, check=False)
+        print(done.stdout, flush=True)
+        return done
+
+    yield run
+    # a failed test leaves the site to be looked at, unless nobody can
+    if os.environ.get("CI"):
+        subprocess.run(command("remove", "--yes"), check=False, stdin=subprocess.DEVNULL)
+
+
+def changes(phase: str) -> int:
+    """How many tasks of a phase have changed something since its record began."""
+    try:
+        with sqlite3.connect(f"file:{STATE / 'journal.sqlite'}?mode=ro", uri=True) as journal:
+            return int(journal.execute(
+                "select count(*) from change where phase = ? and run = (select max(id) from run)", (phase,),
+            ).fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0
+
+
+def killed_in(phase: str, after: int, limit: float = 1500) -> None:
+    """Start an apply and SIGKILL it once ``after`` tasks of the phase have changed something.
+
+    :param limit: seconds after which the phase must have got there.
+    """
+    running = subprocess.Popen(command("apply", "--no-verify"), stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    began = time.monotonic()
+    try:
+        while changes(phase) < after:
+            assert running.poll() is None, f"the run ended before phase {phase} had {after} changes"
+            assert time.monotonic() - began < limit, f"phase {phase} did not get to {after} changes"
+            time.sleep(0.1)
+    finally:
+        running.kill()
+        running.wait()
