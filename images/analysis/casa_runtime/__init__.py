@@ -1,0 +1,1 @@
+"""What kernels and workers of the facility share."""

@@ -1,0 +1,2 @@
+# Login shells keep the image's programs first.
+PATH=/opt/casa/bin:/usr/local/bin:/usr/bin:/bin

@@ -1,0 +1,1 @@
+"""Starts Dask workers: in HTCondor jobs and beside a user's scheduler."""

@@ -1,0 +1,175 @@
+"""The cluster's promises, asked of the real thing."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import testinfra
+
+FILES = Path(__file__).parent
+PUBLIC = "10.91.9.200"
+CONTROL = "10.91.9.11"
+KUBECTL = "kubectl --kubeconfig=/etc/kubernetes/admin.conf"
+IN_POD = f"{KUBECTL} --namespace=trial exec user --"
+
+testinfra_hosts = ["kube-1"]
+
+
+def apply(host: Any, text: str) -> None:
+    """Have objects in the cluster."""
+    result = host.run(f"{KUBECTL} apply --filename=- <<'END'\n{text}\nEND")
+    assert result.rc == 0, result.stderr
+
+
+def kubectl(host: Any, arguments: str) -> str:
+    """Return what kubectl prints."""
+    result = host.run(f"{KUBECTL} {arguments}")
+    assert result.rc == 0, result.stderr
+    return str(result.stdout)
+
+
+def from_user(host: Any, target: str, port: int) -> str:
+    """Return what a server answers to the user's pod; empty when it does not."""
+    ask = f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | timeout 10 nc {target} {port}"
+    answer = host.run(f'{IN_POD} sh -c "{ask}"').stdout
+    return str(answer).replace("\r", "").partition("\n\n")[2]
+
+
+def eventually(what: Callable[[], bool], seconds: float = 30) -> bool:
+    """Return whether it becomes true in time."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.5)
+    return True
+
+
+def outside() -> str:
+    """Return what the public address answers to a machine that is no node; empty when it does not."""
+    try:
+        with urllib.request.urlopen(f"http://{PUBLIC}/", timeout=2) as answer:
+            return str(answer.read().decode())
+    except OSError:
+        return ""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def trial(host: Any) -> Iterator[None]:
+    """A server on the gateway and a user's pod with a volume on the worker."""
+    image = kubectl(host, "--namespace=local-path-storage get configmap local-path-config "
+                          "--output=jsonpath='{.data.helperPod\\.yaml}' | sed -n 's/.*image: //p'").strip()
+    apply(host, (FILES / "pods.yaml").read_text().replace("IMAGE", image))
+    kubectl(host, "--namespace=trial wait --for=condition=Ready pod/server pod/user --timeout=240s")
+    yield
+    kubectl(host, "delete namespace trial --timeout=60s")
+
+
+def test_nodes_are_ready_with_their_roles(host: Any) -> None:
+    """Every host is a node of the right version, and pods find users' nodes and gateways."""
+    nodes = {n["metadata"]["name"]: n for n in json.loads(kubectl(host, "get nodes --output=json"))["items"]}
+    assert sorted(nodes) == ["gateway-1", "kube-1", "kube-2"]
+    for node in nodes.values():
+        assert {c["type"]: c["status"] for c in node["status"]["conditions"]}["Ready"] == "True"
+        assert node["status"]["nodeInfo"]["kubeletVersion"] == "v1.36.3"
+        assert node["status"]["nodeInfo"]["containerRuntimeVersion"] == "containerd://2.4.2"
+    assert nodes["kube-2"]["metadata"]["labels"]["casa/users"] == "true"
+    assert "taints" not in nodes["kube-2"]["spec"]
+    assert nodes["gateway-1"]["metadata"]["labels"]["casa/gateway"] == "true"
+    assert [t["key"] for t in nodes["gateway-1"]["spec"]["taints"]] == ["casa/gateway"]
+    assert [t["key"] for t in nodes["kube-1"]["spec"]["taints"]] == ["node-role.kubernetes.io/control-plane"]
+
+
+def test_every_image_is_the_sites(host: Any) -> None:
+    """Nothing comes from elsewhere."""
+    images = kubectl(host, "get pods --all-namespaces --output=jsonpath='{.items[*].spec.containers[*].image}'")
+    assert all(image.startswith("registry.casa.test:5000/casa/") for image in images.split())
+
+
+def test_pods_talk_across_nodes(host: Any) -> None:
+    """From the worker to the gateway, by the pod's address and by the Service's name."""
+    address = kubectl(host, "--namespace=trial get pod server --output=jsonpath='{.status.podIP}'")
+    for target, port in ((address, 8080), ("server", 80), ("server.trial.svc.cluster.local", 80)):
+        assert from_user(host, target, port) == "from the pod\n"
+
+
+@pytest.mark.parametrize("name", ["hub.casa.test", "xcache", "kubernetes.default.svc.cluster.local"])
+def test_pods_resolve(host: Any, name: str) -> None:
+    """The site's names, the bare alias, and the cluster's own."""
+    assert host.run(f"{IN_POD} ping -c 1 -W 0 {name}").stdout.startswith("PING ")
+
+
+def test_public_address_answers_outside() -> None:
+    """The gateway announces it to the hosts' network."""
+    assert eventually(lambda: outside() == "from the pod\n", 60)
+
+
+def test_policies_are_enforced(host: Any) -> None:
+    """A closed server answers neither pods nor the outside, and answers again without the policy."""
+    apply(host, (FILES / "policy.yaml").read_text())
+    try:
+        assert eventually(lambda: from_user(host, "server", 80) == "")
+        assert outside() == ""
+    finally:
+        kubectl(host, "--namespace=trial delete networkpolicy closed")
+    assert eventually(lambda: from_user(host, "server", 80) == "from the pod\n")
+
+
+def test_users_write_their_volume(host: Any) -> None:
+    """The home is the group's, and what the user writes lies on the user's node."""
+    assert host.check_output(f"{IN_POD} stat -c '%a %u:%g' /home/cms-jovyan") == "2770 0:11265"
+    host.check_output(f"{IN_POD} sh -c 'echo kept > /home/cms-jovyan/file'")
+    volume = kubectl(host, "get pv --output=jsonpath='{.items[0].spec.local.path} "
+                           "{.items[0].spec.persistentVolumeReclaimPolicy}'").split()
+    assert volume[1] == "Retain"
+    worker = testinfra.get_host("ansible://kube-2", ansible_inventory=host.backend.ansible_runner.inventory_file)
+    assert worker.file(f"{volume[0]}/file").content_string == "kept\n"
+    assert (worker.file(f"{volume[0]}/file").uid, worker.file(f"{volume[0]}/file").gid) == (6440, 11265)
+
+
+def test_secrets_are_stored_encrypted(host: Any) -> None:
+    """etcd's file has no secret's text in it."""
+    word = "findable-4711"
+    kubectl(host, f"--namespace=trial create secret generic probe --from-literal=word={word}")
+    kubectl(host, "--namespace=trial create configmap probe --from-literal=word=open-4711")
+    assert host.run("grep --recursive --quiet open-4711 /var/lib/etcd/data").rc == 0
+    assert host.run(f"grep --recursive --quiet {word} /var/lib/etcd/data").rc == 1
+
+
+def test_strangers_are_refused(host: Any) -> None:
+    """The API gives nothing to a client without a credential, and the hosts keep theirs to root."""
+    authority = host.file("/etc/kubernetes/pki/ca.crt").content_string
+    context = ssl.create_default_context(cadata=authority)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"https://{CONTROL}:6443/api/v1/secrets", context=context, timeout=10)
+    assert refused.value.code == 403
+    for path in ("admin.conf", "encryption/config.yaml", "casa-install/kubeadm.yaml"):
+        assert host.file(f"/etc/kubernetes/{path}").mode == 0o600
+
+
+def test_no_token_to_join_outlives_its_minutes(host: Any) -> None:
+    """Tokens end by themselves, within ten minutes."""
+    lines = kubectl(host, "--namespace=kube-system get secrets --field-selector=type=bootstrap.kubernetes.io/token "
+                          "--output=jsonpath='{range .items[*]}{.data.expiration}{\"\\n\"}{end}'").split()
+    for line in lines:
+        left = host.check_output("echo $(( $(date -d \"$(echo %s | base64 -d)\" +%%s) - $(date +%%s) ))", line)
+        assert int(left) <= 600
+
+
+def test_ports_of_etcd_are_closed_to_strangers() -> None:
+    """etcd demands a client's certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (socket.create_connection((CONTROL, 2379), timeout=5) as raw,
+          context.wrap_socket(raw) as connection, pytest.raises(ssl.SSLError)):
+        connection.sendall(b"GET /version HTTP/1.0\r\n\r\n")
+        connection.recv(1000)

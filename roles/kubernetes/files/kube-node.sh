@@ -1,0 +1,236 @@
+#!/bin/bash
+# Managed by casa-install
+#
+# Makes this host a node of the cluster, or no node at all; every command may be repeated, and finishes what an
+# interrupted one began. The last line of the output is "changed" when something was.
+#
+#   kube-node init                        the control plane is up, with its present settings
+#   kube-node authority                   print the hash of the cluster's authority
+#   kube-node check AUTHORITY             print "absent" unless this host is a node of that cluster
+#   kube-node invite NODE...              print a token with which hosts of these names may join
+#   kube-node join AUTHORITY < SETTINGS   this host is a node of that cluster
+#   kube-node appoint < APPOINTMENTS      nodes have their labels and taints, and none of another's
+#   kube-node forget NODE                 the cluster has no such node
+#   kube-node clean                       this host is no node
+set -euo pipefail
+
+settings=/etc/kubernetes/casa-install
+# What the node was made with; written last, so that its absence means an unfinished node.
+mark=/etc/kubernetes/casa-install.node
+export KUBECONFIG=/etc/kubernetes/admin.conf
+
+say() { printf 'kube-node: %s\n' "$*" >&2; }
+
+# An interrupted installer leaves its commands running on the hosts: wait for them.
+lock() {
+  exec 9>/run/casa-kube-node.lock
+  flock 9
+}
+
+set_mark() {
+  printf '%s\n' "$1" >"$mark.new"
+  sync "$mark.new"
+  mv "$mark.new" "$mark"
+}
+
+settings_hash() {
+  sha256sum "$settings/kubeadm.yaml" | cut --delimiter=' ' --fields=1
+}
+
+# Signs that kubeadm has begun here.
+begun() {
+  [ -e /etc/kubernetes/pki ] || [ -e /etc/kubernetes/kubelet.conf ] || [ -e /etc/kubernetes/bootstrap-kubelet.conf ] ||
+    [ -e /etc/kubernetes/admin.conf ] || [ -e /var/lib/kubelet/config.yaml ] || [ -e /var/lib/etcd/data ]
+}
+
+# kubeadm's last act is to deploy the cluster's DNS.
+control_plane_complete() {
+  [ -e "$KUBECONFIG" ] && kubectl --request-timeout=10s --namespace=kube-system get deployment coredns >/dev/null 2>&1
+}
+
+wait_for_api() {
+  local _
+  for _ in $(seq 120); do
+    kubectl --request-timeout=5s get --raw=/readyz >/dev/null 2>&1 && return
+    sleep 1
+  done
+  say "the API server is not ready after two minutes: see 'journalctl -u kubelet'" \
+    "and /var/log/pods/kube-system_kube-apiserver-*"
+  return 1
+}
+
+init() {
+  lock
+  sysctl --quiet --load=/etc/sysctl.d/90-casa-kubernetes.conf
+  local wanted
+  wanted=$(settings_hash)
+  if [ -e "$mark" ] && [ "$(cat "$mark")" = "$wanted" ]; then
+    wait_for_api
+    return
+  fi
+  if [ -e "$mark" ] || control_plane_complete; then
+    say "bringing the control plane to its present settings"
+    {
+      kubeadm init phase etcd local --config="$settings/kubeadm.yaml"
+      kubeadm init phase control-plane all --config="$settings/kubeadm.yaml"
+      wait_for_api
+      kubeadm init phase upload-config all --config="$settings/kubeadm.yaml"
+      # kubeadm cannot renew a CoreDNS newer than its own.
+      kubectl --namespace=kube-system set image deployment/coredns \
+        "coredns=$(kubeadm config images list --config="$settings/kubeadm.yaml" | grep '/coredns:')"
+      kubeadm upgrade node phase kubelet-config
+      systemctl restart kubelet
+      wait_for_api
+    } >&2
+  else
+    if begun; then
+      say "an unfinished control plane is taken away"
+      clean >&2
+    fi
+    kubeadm init --config="$settings/kubeadm.yaml" --skip-token-print >&2
+  fi
+  set_mark "$wanted"
+  echo changed
+}
+
+authority() {
+  printf 'sha256:%s\n' "$(openssl x509 -in /etc/kubernetes/pki/ca.crt -noout -pubkey |
+    openssl pkey -pubin -outform DER | sha256sum | cut --delimiter=' ' --fields=1)"
+}
+
+kubelet_settings() {
+  kubectl --kubeconfig=/etc/kubernetes/kubelet.conf --request-timeout=20s --namespace=kube-system \
+    get configmap kubelet-config --output='jsonpath={.data.kubelet}'
+}
+
+check() {
+  lock
+  sysctl --quiet --load=/etc/sysctl.d/90-casa-kubernetes.conf
+  local joined made
+  read -r joined made < <(cat "$mark" 2>/dev/null) || true
+  if [ "${joined:-}" != "$1" ]; then
+    echo absent
+    return
+  fi
+  local present
+  present=$(kubelet_settings | sha256sum | cut --delimiter=' ' --fields=1)
+  if [ "$made" != "$present" ]; then
+    kubeadm upgrade node phase kubelet-config >&2
+    systemctl restart kubelet
+    set_mark "$1 $present"
+    echo changed
+  fi
+}
+
+invite() {
+  # kubeadm refuses to join under the name of a node that is, or was a moment ago, ready.
+  kubectl delete node --ignore-not-found "$@" >&2
+  kubeadm token create --ttl=10m --description='casa-install: hosts join'
+}
+
+join() {
+  lock
+  if begun; then
+    say "an unfinished or foreign node is taken away"
+    clean >&2
+  fi
+  kubeadm join --config=/dev/stdin >&2
+  set_mark "$1 $(kubelet_settings | sha256sum | cut --delimiter=' ' --fields=1)"
+  echo changed
+}
+
+# One line for each node: its name, then a word for each label and taint: label:KEY=VALUE, taint:KEY=VALUE:EFFECT
+present_attributes() {
+  local template
+  template=$(
+    cat <<'END'
+{{range .items}}{{.metadata.name}}{{range $key, $value := .metadata.labels}} label:{{$key}}={{$value}}{{end}}
+{{- range .spec.taints}} taint:{{.key}}={{with .value}}{{.}}{{end}}:{{.effect}}{{end}} .
+{{end}}
+END
+  )
+  kubectl get nodes --output=go-template="$template"
+}
+
+set_attribute() { # NODE WORD
+  local value=${2#*:}
+  case $2 in
+    label:*) kubectl label node "$1" --overwrite "$value" ;;
+    # kubectl writes a taint without a value without the equals sign.
+    taint:*) kubectl taint node "$1" --overwrite "${value/=:/:}" ;;
+  esac >&2
+}
+
+unset_attribute() { # NODE WORD
+  local value=${2#*:}
+  case $2 in
+    label:*) kubectl label node "$1" "${value%%=*}-" ;;
+    taint:*) kubectl taint node "$1" "${value%%=*}:${value##*:}-" ;;
+  esac >&2
+}
+
+appoint() {
+  local appointments present node wanted has word changed=
+  appointments=$(cat)
+  present=$(present_attributes)
+  local -a managed
+  mapfile -t managed < <(grep --only-matching --extended-regexp '(label|taint):[^ ]+' <<<"$appointments" | sort --unique)
+  while read -r node wanted; do
+    # A host that has not joined yet gets its words when it does.
+    has=$(grep "^$node " <<<"$present") || continue
+    for word in "${managed[@]}"; do
+      if [[ " $wanted " == *" $word "* ]]; then
+        [[ "$has" == *" $word "* ]] && continue
+        set_attribute "$node" "$word"
+      else
+        [[ "$has" == *" $word "* ]] || continue
+        unset_attribute "$node" "$word"
+      fi
+      changed=1
+    done
+  done <<<"$appointments"
+  [ -z "$changed" ] || echo changed
+}
+
+forget() {
+  kubectl get node "$1" >/dev/null 2>&1 || return 0
+  kubectl drain "$1" --ignore-daemonsets --delete-emptydir-data --force --timeout=60s >&2 || true
+  kubectl delete node "$1" >&2
+  echo changed
+}
+
+clean() {
+  rm --force "$mark"
+  if begun && systemctl is-active --quiet containerd; then
+    # There is one member of etcd: nobody it could be removed from.
+    kubeadm reset --force --skip-phases=remove-etcd-member --cri-socket=unix:///run/containerd/containerd.sock ||
+      say "kubeadm reset failed; taking the node away without it"
+  fi
+  systemctl stop kubelet || true
+  local mounted
+  while read -r _ mounted _; do
+    umount --lazy "$mounted" || true
+  done < <(grep ' /var/lib/kubelet/' /proc/mounts)
+  rm --recursive --force /etc/kubernetes/{admin,super-admin,kubelet,bootstrap-kubelet,controller-manager,scheduler}.conf \
+    /etc/kubernetes/pki /etc/kubernetes/manifests/* /etc/kubernetes/tmp /var/log/pods/* /var/log/containers/* \
+    /var/lib/etcd/data /var/lib/cni /root/.kube
+  # The directory may be a mount point.
+  find /var/lib/kubelet -mindepth 1 -delete 2>/dev/null || true
+  # Control groups that outlive their pods slow the next kubelet's start.
+  find /sys/fs/cgroup -depth -type d -path '*/kubepods*' -exec rmdir {} + 2>/dev/null || true
+}
+
+command=${1:?one of init, authority, check, invite, join, appoint, forget, clean}
+shift
+case $command in
+  init | authority | check | invite | join | appoint | forget) "$command" "$@" ;;
+  clean)
+    lock
+    clean >&2
+    echo changed
+    ;;
+  *)
+    say "no such command: $command"
+    exit 2
+    ;;
+esac
