@@ -7,12 +7,12 @@ import subprocess
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-LOOKED_AT = ("/etc", "/run", "/tmp", "/var/lib", "/root")
+LOOKED_AT = ("/etc", "/run", "/var/lib", "/root")
 """Trees whose paths are compared; caches and the tests' own files are left out below."""
 LEFT_OUT = (
     "/root/.cache", "/root/go", "/root/.npm",  # caches of builds, kept on purpose
     "/run/lock", "/run/user", "/run/udev", "/run/systemd", "/run/log",  # the machine's own coming and going
-    "/tmp/pytest", "/tmp/bash_jobs", "/tmp/casa-test", "/var/lib/apt", "/var/lib/dpkg", "/var/lib/systemd",
+    "/var/lib/apt", "/var/lib/dpkg", "/var/lib/systemd",
 )
 
 

@@ -137,7 +137,9 @@ def run(target: Target, plays: Sequence[Play], variables: Path, workspace: Path,
     runner = ansible_runner.run(
         private_data_dir=str(workspace), project_dir=str(root), inventory=str(target.inventory),
         playbook=str(whole), cmdline=" ".join(arguments),
-        envvars=environment, event_handler=events, cancel_callback=lambda: False, quiet=True, settings={"idle_timeout": 0},
+        envvars=environment, event_handler=events, quiet=True, settings={"idle_timeout": 0},
+        # without one of ours the runner would take Ctrl-C and SIGTERM away from the program
+        cancel_callback=lambda: False,
     )
     events.log.close()
     outcome.ok = runner.rc == 0 and not outcome.failures

@@ -43,8 +43,8 @@ def ensure_reference(cache: Path, report: Callable[[str], None]) -> bool:
         report("the libraries of the reference are installed")
         venv.create(folder / "environment", with_pip=True)
         python = folder / "environment" / "bin" / "python"
-        run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--require-hashes",
-            "--only-binary", ":all:", "--requirement", LOCK)
+        run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile",
+            "--require-hashes", "--only-binary", ":all:", "--requirement", LOCK)
         report("the reference histograms are filled")
         with tarfile.open(data.location(cache) / "store.tar") as archive:
             archive.extractall(folder, filter="data")

@@ -120,8 +120,9 @@ class UserSession:
     async def login(self) -> None:
         """The session is the user's; wrong passwords and users who are not listed raise SessionError."""
         await self._expect((200,), "GET", "/hub/login")
-        form = {"username": self.user, "password": self._password, "_xsrf": self._xsrf("/hub/login")}
-        status, text = await self.request("POST", "/hub/login", data=form, allow_redirects=False)
+        form = {"username": self.user, "password": self._password}
+        token = {"_xsrf": self._xsrf("/hub/login")}
+        status, text = await self.request("POST", "/hub/login", params=token, data=form, allow_redirects=False)
         if status != 302:
             shown = re.search(r'class="login_error"[^>]*>\s*([^<]*)', text)
             raise SessionError(f"{self.user} cannot log in: {shown[1].strip() if shown else status}")
@@ -139,8 +140,9 @@ class UserSession:
         page = await self._expect((200,), "GET", f"/hub/spawn/{self.user}")
         if f'value="{profile}"' not in page:
             raise SessionError(f"the spawn page offers no profile {profile!r}")
-        form = {"profile": profile, "_xsrf": self._xsrf("/hub/spawn")}
-        await self._expect((302,), "POST", f"/hub/spawn/{self.user}", data=form, allow_redirects=False)
+        token = {"_xsrf": self._xsrf("/hub/spawn")}
+        await self._expect((302,), "POST", f"/hub/spawn/{self.user}", params=token, data={"profile": profile},
+                           allow_redirects=False)
 
     async def wait_ready(self, seconds: float = 300) -> None:
         """The server answers and this session is logged in there; a failed start raises with the hub's last words."""
@@ -176,7 +178,7 @@ class UserSession:
         self._socket = await self._http.ws_connect(address, max_msg_size=0, heartbeat=30)
 
     async def run(self, code: str, seconds: float = 60) -> Result:
-        """Run a cell and wait until the kernel is idle again.
+        """Run a cell and wait until the kernel is done with it.
 
         :raises TimeoutError: after that many seconds. :raises SessionError: when the kernel's connection ends.
         """
@@ -191,14 +193,17 @@ class UserSession:
                         "allow_stdin": False, "stop_on_error": True},
         })
         result = Result()
+        # the reply and the output come by different channels, in any order
+        awaited = {"execute_reply", "idle"}
         async with asyncio.timeout(seconds):
-            while True:
+            while awaited:
                 received = await self._socket.receive()
                 if received.type is not aiohttp.WSMsgType.TEXT:
                     raise SessionError(f"the kernel's connection ended: {received.type.name} {received.data}")
                 reply = json.loads(received.data)
-                if reply["parent_header"].get("msg_id") == message and _gather(reply, result):
-                    return result
+                if reply["parent_header"].get("msg_id") == message:
+                    awaited.discard(_gather(reply, result))
+        return result
 
     async def upload(self, path: str, text: str) -> None:
         """A text file lies in the user's home."""
@@ -226,10 +231,10 @@ class UserSession:
                 await asyncio.sleep(0.3)
 
 
-def _gather(reply: dict[str, Any], result: Result) -> bool:
-    """Add a kernel's message to the result; whether it was the last one of the cell."""
-    content = reply["content"]
-    match reply["msg_type"]:
+def _gather(reply: dict[str, Any], result: Result) -> str:
+    """Add a kernel's message to the result, and return what it was: its type, or the kernel's new state."""
+    content, kind = reply["content"], str(reply["msg_type"])
+    match kind:
         case "stream":
             result.text += content["text"]
         case "execute_result" | "display_data":
@@ -237,6 +242,8 @@ def _gather(reply: dict[str, Any], result: Result) -> bool:
             result.text += content["data"].get("text/plain", "")
         case "error":
             result.error = TERMINAL_COLOURS.sub("", "\n".join(content["traceback"])) or content["ename"]
+        case "execute_reply" if content["status"] != "ok" and not result.error:
+            result.error = TERMINAL_COLOURS.sub("", "\n".join(content.get("traceback", ()))) or content["status"]
         case "status":
-            return bool(content["execution_state"] == "idle")
-    return False
+            return str(content["execution_state"])
+    return kind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from casa_install.verify.context import Check, CheckError, Context, expect
+from casa_install.verify.context import Check, Context, expect
 
 PATIENCE = 60  # seconds for execute points to advertise themselves after a restart of the manager
 
@@ -35,11 +35,11 @@ async def encrypted(context: Context) -> str:
     for line in ("Encryption: AES", "Integrity: AES"):
         expect(line in " ".join(text.split()) or line.replace(":", " :") in " ".join(text.split()),
                f"the collector's session lacks '{line}':\n{text}")
-    for level in ("READ", "WRITE", "DAEMON"):
-        for what in ("AUTHENTICATION", "ENCRYPTION", "INTEGRITY"):
-            value = (await context.on(manager, "condor_config_val", f"SEC_{level}_{what}")).strip()
-            if value.upper() != "REQUIRED":
-                raise CheckError(f"SEC_{level}_{what} is {value}, expected REQUIRED")
+    knobs = [f"SEC_{level}_{what}" for level in ("READ", "WRITE", "DAEMON", "CLIENT")
+             for what in ("AUTHENTICATION", "ENCRYPTION", "INTEGRITY")]
+    values = (await context.on(manager, "condor_config_val", *knobs)).split()
+    for knob, value in zip(knobs, values, strict=True):
+        expect(value.upper() == "REQUIRED", f"{knob} is {value}, expected REQUIRED")
     return "AES, every level REQUIRED"
 
 

@@ -16,8 +16,9 @@ from casa_install.credentials import Credentials
 from casa_install.credentials.vault import write_private
 from casa_install.rolevars import cilium, containerd, kubernetes, storage
 from casa_install.site.model import Host, Settings, Site
-from casa_install.supply import Supply
+from casa_install.supply import Supply, cache_directory
 
+PROGRAMS = ("kubernetes", "containerd", "helm", "cilium")
 IMAGES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd", "coredns", "pause", "cilium",
           "cilium-operator", "local-path-provisioner", "toolbox")
 HOSTS = (
@@ -66,10 +67,12 @@ def main() -> None:
     os.environ["XDG_CONFIG_HOME"] = str(folder)
     made = site(folder)
     credentials = Credentials(made)
-    supply = Supply(made.registry)
+    supply = Supply(made.registry, cache_directory())
     if sys.argv[2:] == ["publish"]:
+        supply.ensure(IMAGES, print)
         supply.push(IMAGES, f"{made.one('registry').address}:5000", credentials.ca_certificate)
         return
+    supply.ensure(PROGRAMS, print)
     variables = scenario(made, credentials)
     for role in (containerd, kubernetes, cilium, storage):
         variables |= role.variables(made, supply, credentials)

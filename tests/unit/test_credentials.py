@@ -22,8 +22,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
         "site_name": "unit", "domain": "unit.test", "network": "10.91.0.0/24", "public_address": "10.91.0.200",
         "users": ["alice"], "authenticator": "dummy",
     })
-    return Site(settings=settings, hosts=(Host.model_validate({"name": "a", "address": "10.91.0.2", "groups": ("dns",)}),),
-                inventory=tmp_path / "site" / "site.ini")
+    host = Host.model_validate({"name": "a", "address": "10.91.0.2", "groups": ("dns",)})
+    return Site(settings=settings, hosts=(host,), inventory=tmp_path / "site" / "site.ini")
 
 
 def test_everything_is_the_same_in_the_next_run(site: Site) -> None:

@@ -69,7 +69,10 @@ def worker_container(settings: HubSettings, profile: Profile, resources: Resourc
 
 def pod_extras(settings: HubSettings, with_worker: bool) -> dict[str, Any]:
     """Fields of the pod that KubeSpawner has no option for."""
-    extras: dict[str, Any] = {"dnsConfig": {"searches": [settings.domain]}}  # so that plain ``xcache`` resolves
+    extras: dict[str, Any] = {
+        "dnsConfig": {"searches": [settings.domain]},  # so that plain ``xcache`` resolves
+        "enableServiceLinks": False,  # variables such as DASK_ALICE_PORT would become settings of Dask
+    }
     if with_worker:
         # within the pod, the worker's public name is the pod itself: results need not go through the router
         extras["hostAliases"] = [

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from casa_notebook.condor import write_schedd_address
 from casa_notebook.dask_defaults import write_defaults
+from casa_notebook.requirements import ensure_requirements
 from casa_notebook.settings import SettingsError, read_settings
 from casa_notebook.tokens import copy_all, follow_in_background
 
@@ -63,6 +64,15 @@ def ensure_cluster_settings() -> None:
         say(f"no Dask clusters in this server: {problem}")
 
 
+def ensure_packages(home: Path) -> None:
+    """What the user's requirements.txt names can be imported in kernels."""
+    try:
+        if ensure_requirements(home):
+            say("requirements.txt is installed")
+    except (OSError, subprocess.SubprocessError) as problem:
+        say(f"requirements.txt could not be installed: {problem}")
+
+
 def main() -> int:
     """Never returns when all is well: the process becomes the server."""
     program = sys.argv[1:] or ["jupyterhub-singleuser"]
@@ -74,6 +84,7 @@ def main() -> int:
         say(f"{problem}\n{home} must be writable for {os.getuid()}:{os.getgid()}; ask the site's admin")
         return UNUSABLE_HOME
     ensure_cluster_settings()
+    ensure_packages(home)
     os.chdir(home)
     os.execvp(program[0], program)  # noqa: S606 - the server takes this process's place under tini
 

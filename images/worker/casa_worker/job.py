@@ -25,6 +25,9 @@ DEATH_TIMEOUT = 60
 """Seconds without a scheduler after which a worker ends, and its job with it."""
 LIFETIME = 7200
 """Seconds after which a worker hands its results over and ends: no job keeps a slot for ever."""
+PREFIX = "packages"
+PACKAGES = f"{PREFIX}/lib/python3.13/site-packages"
+"""Where a user's requirements.txt is installed, in the sandbox."""
 MISCONFIGURED = 78
 """Exit code of sysexits.h for a job that could not become a worker."""
 
@@ -132,7 +135,7 @@ def environment(job: WorkerJob, sandbox: Path, environ: Mapping[str, str]) -> di
     token = token_file(sandbox)
     if token is not None:
         result["BEARER_TOKEN_FILE"] = str(token)
-    paths = [str(sandbox / "packages")] if (sandbox / "requirements.txt").is_file() else []
+    paths = [str(sandbox / PACKAGES)] if (sandbox / "requirements.txt").is_file() else []
     if job.shipped:
         paths.append(str(sandbox))
     if paths:
@@ -141,12 +144,15 @@ def environment(job: WorkerJob, sandbox: Path, environ: Mapping[str, str]) -> di
 
 
 def install_requirements(sandbox: Path, environ: Mapping[str, str]) -> None:
-    """Install the user's requirements.txt beside the job; a failure ends the job with pip's own words."""
+    """Install what the user's requirements.txt names beyond the image; raises after pip's own words.
+
+    A prefix of its own, not a target: pip then leaves alone what the image has already.
+    """
     requirements = sandbox / "requirements.txt"
     if requirements.is_file():
         subprocess.run(
             [PYTHON, "-m", "pip", "install", "--quiet", "--no-warn-script-location", "--disable-pip-version-check",
-             "--target", str(sandbox / "packages"), "-r", str(requirements)],
+             "--prefix", str(sandbox / PREFIX), "-r", str(requirements)],
             env=dict(environ),
             check=True,
         )  # fmt: skip

@@ -246,7 +246,7 @@ queue
 
 
 def test_containers_run_in_the_workers_image(run: As, place: Any, access: Any) -> None:
-    """A worker sees the image's files, the site's certificates and its slot's account; its log can be fetched."""
+    """A job sees the image's files, the site's CA and its slot's account, and changes nothing in the image."""
     cluster = submit(run, place, "alice", f"""universe = container
 container_image = /var/lib/casa/worker/
 transfer_container = False
@@ -257,17 +257,26 @@ output = {HOME}/container.out
 should_transfer_files = YES
 when_to_transfer_output = ON_EXIT
 request_memory = 100
-+CoffeaCasaWorkerType = "dask"
 queue
 """)
-    done = wait_for(access, cluster, 4)
-    assert done["TransferOutput"] == ""
+    wait_for(access, cluster, 4)
     place.check_output(f"install -o nobody -m 644 /dev/null {HOME}/container.out")
     assert run("alice", f"condor_transfer_data {cluster}").rc == 0
     said = place.check_output(f"cat {HOME}/container.out").split()
     assert 260001 <= int(said[0]) <= 260002
     assert said[1:] == ["/bin/busybox", "/etc/casa/ca.crt", "safe"]
     run("alice", f"condor_rm {cluster}")
+
+
+def test_dask_workers_leave_nothing(run: As, place: Any, access: Any) -> None:
+    """A worker's job has no list of output, whose preparation costs a second, and leaves the queue when it ends."""
+    short = VANILLA.replace("300", "3")
+    cluster = submit(run, place, "alice", f'{short}+CoffeaCasaWorkerType = "dask"\nqueue\n')
+    assert ad(access, cluster)["TransferOutput"] == ""
+    deadline = time.monotonic() + 60
+    while ad(access, cluster):
+        assert time.monotonic() < deadline, "the job stays in the queue"
+        time.sleep(0.5)
 
 
 def converge_users(*names: str) -> None:

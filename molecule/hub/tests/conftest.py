@@ -1,7 +1,7 @@
 """The shared rehearsal, opened for tests."""
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,14 +11,18 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from variables import INVENTORY
 
+from casa_install.engine.lock import hold
 from casa_install.facility import Facility
 from casa_install.verify.context import Context
 from casa_install.verify.jupyter import UserSession
 
 
 @pytest.fixture(scope="session")
-def facility() -> Facility:
-    return Facility.open(INVENTORY.resolve())
+def facility() -> Iterator[Facility]:
+    """Held like in an installation: nobody changes the site meanwhile."""
+    opened = Facility.open(INVENTORY.resolve())
+    with hold(opened.site.state / "lock"):
+        yield opened
 
 
 @pytest.fixture

@@ -89,6 +89,7 @@ async def test_walls_around_a_users_pod(context: Context, session: Any) -> None:
     node = str(context.site.group("kube_workers")[0].address)
     async with session("bob") as bob:
         await bob.login()
+        await bob.stop()
         await bob.spawn()
         await bob.wait_ready(READY_SECONDS)
         await bob.start_kernel()
@@ -108,7 +109,9 @@ async def test_walls_around_a_users_pod(context: Context, session: Any) -> None:
             (context.site.registry.split(":")[0], 5000): "shut",
         }
         probes = f"import json; print(json.dumps([port(h, p) for h, p in {list(wanted)!r}]))"
-        answers = json.loads((await bob.run(probes)).text)
+        ran = await bob.run(probes, 120)
+        assert not ran.error
+        answers = json.loads(ran.text)
         assert dict(zip(wanted, answers, strict=True)) == wanted
         await bob.stop()
 
@@ -116,6 +119,7 @@ async def test_walls_around_a_users_pod(context: Context, session: Any) -> None:
 async def test_a_restart_of_the_hub_keeps_servers(context: Context, session: Any) -> None:
     async with session("alice") as alice:
         await alice.login()
+        await alice.stop()
         await alice.spawn("small")
         await alice.wait_ready(READY_SECONDS)
         await alice.start_kernel()
@@ -126,6 +130,21 @@ async def test_a_restart_of_the_hub_keeps_servers(context: Context, session: Any
         assert (await alice.run("print(kept)")).text.strip() == "42"
         assert "jupyter-alice" in await names(context, "secrets", "casa-users")
         await alice.stop()
+
+
+async def test_a_killed_pod_leaves_nothing_behind(context: Context, session: Any) -> None:
+    async with session("bob") as bob:
+        await bob.login()
+        await bob.stop()
+        await bob.spawn("small")
+        await bob.wait_ready(READY_SECONDS)
+    await context.kubectl("--namespace=casa-users", "delete", "pod", "jupyter-bob", "--now")
+    for _ in range(24):
+        left = await names(context, "secrets", "casa-users") | await names(context, "services", "casa-routes")
+        if not left & {"jupyter-bob", "dask-bob"}:
+            return
+        await asyncio.sleep(5)
+    pytest.fail("two minutes after its pod was killed, bob's credentials or route are still there")
 
 
 async def test_what_nobody_owns_is_swept(context: Context) -> None:

@@ -121,6 +121,7 @@ def test_a_cache_without_its_credential_is_down_and_heals(read: Transfer, cache:
         assert cache.run("systemctl restart xrootd@xcache").rc != 0
     finally:
         cache.check_output(f"mv /root/servicekey.pem {key} && systemctl restart xcache-proxy")
+    cache.check_output("timeout 60 sh -c 'until systemctl is-active --quiet xrootd@xcache; do sleep 1; done'")
     outcome = patiently(read, THIRD, macaroon())
     assert outcome.status == 0, outcome.said
     assert cache.check_output("systemctl is-active xcache-proxy.timer") == "active"

@@ -2,6 +2,7 @@
 # Managed by casa-install
 # Takes away what Cilium leaves in the kernel of a host that is no node any more.
 set -euo pipefail
+pod_network=${1:?addresses of pods in CIDR form}
 changed=
 
 # Pinned links hold the programs on interfaces and control groups; without them the kernel lets go.
@@ -16,11 +17,11 @@ while read -r interface; do
   ip link delete "$interface" 2>/dev/null && changed=1
 done < <(ip -o link show | grep --only-matching --extended-regexp '\b(lxc[0-9a-z_]+|cilium_[a-z]+)\b' | sort --unique)
 
-# Routes to other nodes' pods, and the tables that only Cilium fills.
+# Routes to pods, and the tables that only Cilium fills.
 while read -r route; do
   read -ra words <<<"$route"
   ip route delete "${words[@]}" && changed=1
-done < <(ip route show proto kernel 2>/dev/null | grep --extended-regexp 'dev cilium_' || true)
+done < <(ip route show root "$pod_network" proto kernel)
 while read -r priority; do
   ip rule delete priority "$priority" && changed=1
 done < <(ip rule show | grep --extended-regexp 'lookup (2004|2005)\b' | cut --delimiter=: --fields=1)

@@ -68,6 +68,7 @@ async def test_pod_is_confined_and_the_users(settings: HubSettings) -> None:
     spec = pod["spec"]
     container = spec["containers"][0]
     assert spec["automountServiceAccountToken"] is False
+    assert spec["enableServiceLinks"] is False
     assert spec["securityContext"]["fsGroup"] == 11265
     context = container["securityContext"]
     assert (context["runAsUser"], context["runAsGroup"]) == (6440, 11265)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from casa_notebook import dask_defaults, tokens
+from casa_notebook import dask_defaults, requirements, tokens
 from casa_notebook.settings import Settings, SettingsError, read_settings
 
 HUB = {
@@ -138,3 +138,35 @@ def wait_for(condition: object) -> None:
 def test_defaults_are_json(tmp_path: Path) -> None:
     dask_defaults.write_defaults(read_settings(HUB), tmp_path)
     assert json.loads((tmp_path / "casa.yaml").read_text())["labextension"]["factory"]["class"] == "CoffeaCasaCluster"
+
+
+PIP = """#!/bin/sh
+# Stands for pip: notes its call and makes the prefix, or fails where the file says so.
+prefix=${12} wanted=${14}
+grep -q broken "$wanted" && exit 1
+mkdir -p "$prefix/lib" && echo "$@" >> "$prefix/lib/calls"
+"""
+
+
+def test_requirements_are_installed_when_they_change(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(PIP)
+    python.chmod(0o755)
+    packages, wanted = tmp_path / requirements.PACKAGES, tmp_path / "requirements.txt"
+    assert not requirements.ensure_requirements(tmp_path, str(python))
+    wanted.write_text("tabulate\n")
+    assert requirements.ensure_requirements(tmp_path, str(python))
+    assert (packages / "lib/calls").is_file()
+    assert not requirements.ensure_requirements(tmp_path, str(python))
+    wanted.write_text("broken\n")
+    with pytest.raises(subprocess.CalledProcessError):
+        requirements.ensure_requirements(tmp_path, str(python))
+    assert (packages / "lib/calls").is_file()
+    wanted.unlink()
+    assert not requirements.ensure_requirements(tmp_path, str(python))
+    assert not packages.exists()
+
+
+def test_kernels_find_the_packages() -> None:
+    kernel = json.loads((Path(tokens.__file__).parents[1] / "kernel.json").read_text())
+    assert kernel["env"]["PYTHONPATH"].startswith("${HOME}/" + str(requirements.PACKAGES))

@@ -122,7 +122,7 @@ def test_environment_is_complete_and_not_the_jobs(sandbox: Path) -> None:
 def test_requirements_come_before_the_image(sandbox: Path) -> None:
     (sandbox / "requirements.txt").write_text("")
     environ = starter.environment(read_job(sandbox / ".job.ad"), sandbox, {})
-    assert environ["PYTHONPATH"].split(":") == [str(sandbox / "packages"), str(sandbox)]
+    assert environ["PYTHONPATH"].split(":") == [str(sandbox / starter.PACKAGES), str(sandbox)]
 
 
 def test_a_foreign_startd_address_is_not_listened_on(sandbox: Path) -> None:
