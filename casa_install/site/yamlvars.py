@@ -46,6 +46,8 @@ class Opener:
 def files_of(folder: Path, name: str) -> list[Path]:
     """Variable files of a group or host in Ansible's order: ``name``, ``name.yml`` …, or all below ``name/``."""
     found: list[Path] = []
+    if Path(name).name != name:  # a bad name may be a path, and must not lead out of the folder
+        return found
     for ending in _ENDINGS:
         file = folder / f"{name}{ending}"
         if file.is_file():

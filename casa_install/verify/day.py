@@ -224,8 +224,9 @@ async def notebook_reads(context: Context) -> str:
     program = ("import os, subprocess, sys, uproot\n"
                f"print(uproot.open({url!r})['Events'].num_entries)\n"
                "bare = {k: v for k, v in os.environ.items() if k != 'BEARER_TOKEN_FILE'}\n"
-               f"code = 'import uproot; uproot.open({url!r})'\n"
-               "print(subprocess.run([sys.executable, '-c', code], env=bare, capture_output=True).returncode)")
+               "code = 'import sys, uproot; uproot.open(sys.argv[1])'\n"
+               f"alone = [sys.executable, '-c', code, {url!r}]\n"
+               "print(subprocess.run(alone, env=bare, capture_output=True).returncode)")
 
     async def read(session: UserSession) -> str:
         entries, refused = (await _code(session, program, 120)).split()

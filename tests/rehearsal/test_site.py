@@ -51,7 +51,7 @@ def test_plan_and_status_speak_of_every_phase(casa: Program) -> None:
     assert {row["outcome"] for row in told} <= {"converged", "unchanged"}
 
 
-@pytest.mark.parametrize("role", ["cilium", "storage", "traefik", "hub"])
+@pytest.mark.parametrize("role", ["traefik", "hub"])
 def test_scenario_of_a_cluster_role(casa: Program, role: str) -> None:
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
                                 "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
