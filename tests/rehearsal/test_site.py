@@ -20,7 +20,7 @@ from tests.rehearsal.conftest import ROOT, STATE, Program, killed_in
 DOMAIN = "casa.test"
 
 
-@pytest.mark.parametrize(("phase", "after"), [("condor", 3), ("kubernetes", 6), ("hub", 4)])
+@pytest.mark.parametrize(("phase", "after"), [("condor", 3), ("kubernetes", 6), ("hub", 1)])
 def test_a_run_is_killed_in_the_middle_of_a_phase(casa: Program, phase: str, after: int) -> None:
     killed_in(phase, after)
 
