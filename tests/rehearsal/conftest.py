@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from tests import machine
-
 ROOT = Path(__file__).resolve().parents[2]
 INVENTORY = ROOT / "inventory" / "rehearsal" / "site.ini"
 STATE = INVENTORY.parent / ".casa"
@@ -26,16 +24,9 @@ def command(*words: str) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def before() -> machine.Machine:
-    """The machine before anything was made on it; remains of a crashed run are cleared first."""
+def casa() -> Iterator[Program]:
+    """Runs the program to its end; the output is shown and returned. Remains of a crashed run are cleared first."""
     subprocess.run(command("remove", "--yes"), check=True, stdin=subprocess.DEVNULL)
-    return machine.take()
-
-
-@pytest.fixture(scope="session")
-def casa(before: machine.Machine) -> Iterator[Program]:
-    """Runs the program to its end; the output is shown and returned."""
-    del before
 
     def run(*words: str, input_text: str | None = None) -> subprocess.CompletedProcess[str]:
         print(f"\n$ casa-install {' '.join(words)}", flush=True)
