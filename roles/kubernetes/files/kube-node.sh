@@ -199,14 +199,30 @@ forget() {
   echo changed
 }
 
+# containerd may still be starting what kubelet asked for last: kubeadm does not see those.
+end_containers() {
+  local _ container
+  local -a running
+  for _ in $(seq 60); do
+    mapfile -t running < <(ctr --namespace=k8s.io tasks list --quiet)
+    [ "${#running[@]}" -gt 0 ] || return 0
+    for container in "${running[@]}"; do
+      ctr --namespace=k8s.io tasks kill --signal=SIGKILL "$container" || true
+    done
+    sleep 0.5
+  done
+  say "containers that do not end: ${running[*]}"
+}
+
 clean() {
   rm --force "$mark"
+  systemctl stop kubelet || true
   if begun && systemctl is-active --quiet containerd; then
     # There is one member of etcd: nobody it could be removed from.
     kubeadm reset --force --skip-phases=remove-etcd-member --cri-socket=unix:///run/containerd/containerd.sock ||
       say "kubeadm reset failed; taking the node away without it"
+    end_containers
   fi
-  systemctl stop kubelet || true
   local mounted
   while read -r _ mounted _; do
     umount --lazy "$mounted" || true

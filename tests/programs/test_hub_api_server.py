@@ -1,4 +1,4 @@
-"""Users' objects and credentials against a real API server, when the installer has built one on this machine."""
+"""Users' objects and credentials against a real API server."""
 
 import asyncio
 import base64
@@ -26,8 +26,11 @@ from kubernetes_asyncio.client import (
     CustomObjectsApi,
 )
 
+from casa_install.supply import Supply, cache_directory
+
 TOKEN = "0123456789abcdef"  # noqa: S105
 LOG = logging.getLogger("test")
+PROBE: dict[str, Any] = {"metadata": {"name": "probe"}, "spec": {"ports": [{"port": 80}]}}
 ROUTES: dict[str, Any] = {
     "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
     "metadata": {"name": "ingressroutetcps.traefik.io"},
@@ -38,15 +41,6 @@ ROUTES: dict[str, Any] = {
             "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}}],
     },
 }
-
-
-def program(name: str, binary: str) -> Path:
-    """A program of the installer's cache; the test is skipped where nothing was built."""
-    supply = pytest.importorskip("casa_install.supply")
-    made = sorted((supply.cache_directory() / "supply" / name).glob(f"*/{binary}"))
-    if not made:
-        pytest.skip(f"{name} is not built on this machine")
-    return Path(made[-1])
 
 
 def free_port() -> int:
@@ -69,7 +63,9 @@ def running(command: list[str], folder: Path, name: str) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of an API server with nothing in it."""
-    kube, etcd = program("kubernetes", "kube"), program("etcd", "etcd")
+    supply = Supply("registry.invalid:5000", cache_directory())
+    supply.ensure(["kubernetes", "etcd"], print)
+    kube, etcd = supply.path("kubernetes") / "kube", supply.path("etcd") / "etcd"
     folder = tmp_path_factory.mktemp("api")
     (folder / "kube-apiserver").symlink_to(kube)
     (folder / "tokens.csv").write_text(f"{TOKEN},admin,1,system:masters\n")
@@ -121,6 +117,8 @@ async def api(server: str) -> AsyncIterator[ApiClient]:
         core, kinds = CoreV1Api(client), ApiextensionsV1Api(client)
         await patiently(lambda: core.create_namespace({"metadata": {"name": "casa-users"}}))
         await patiently(lambda: core.create_namespace({"metadata": {"name": "casa-routes"}}))
+        # the first Services are refused until the server has made its own range of addresses known to itself
+        await patiently(lambda: core.create_namespaced_service("default", PROBE))
         await patiently(lambda: kinds.create_custom_resource_definition(ROUTES))
         routes = CustomObjectsApi(client)
         await patiently(
