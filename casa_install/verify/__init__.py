@@ -1,6 +1,6 @@
 """Proves a site from outside: one line a check, a verdict, the same as JSON.
 
-Each file of this package holds the checks of one system; :data:`STAGES` is their order. Checks of a stage run side
+Each file of this package holds the checks of one system; :func:`stages` is their order. Checks of a stage run side
 by side, a stage begins when the one before it has passed.
 """
 
@@ -14,14 +14,30 @@ from dataclasses import asdict, dataclass
 from rich.console import Console
 
 from casa_install.facility import Facility
+from casa_install.site.model import Site
 from casa_install.verify import day, gateway, kubernetes, names, pool, registry, storage
 from casa_install.verify.context import Check, CheckError, Context
 
-STAGES: tuple[tuple[Check, ...], ...] = (
+Stage = tuple[Check, ...]
+
+SYSTEM: tuple[Stage, ...] = (
     names.CHECKS,
     registry.CHECKS + pool.CHECKS + storage.CHECKS + kubernetes.CHECKS + gateway.CHECKS,
-    *((check,) for check in day.CHECKS),
 )
+DAY: tuple[Stage, ...] = tuple((check,) for check in day.CHECKS)
+
+NO_DAY = ("The users' day was not lived: users of this site log in at their identity provider, and nobody can do it "
+          "for them. A rehearsal proves it.")
+
+
+def has_day(site: Site) -> bool:
+    """Whether the users' day can be lived on a site: it needs the rehearsal's data, and accounts we may log in as."""
+    return site.settings.rehearsal and site.settings.authenticator == "dummy"
+
+
+def stages(site: Site) -> tuple[Stage, ...]:
+    """The checks that can be done on a site."""
+    return SYSTEM + DAY if has_day(site) else SYSTEM
 
 
 @dataclass(frozen=True)
@@ -49,7 +65,7 @@ async def _find(check: Check, context: Context) -> Finding:
 async def _run(context: Context, console: Console, quiet: bool) -> list[Finding]:
     findings: list[Finding] = []
     try:
-        for stage in STAGES:
+        for stage in stages(context.site):
             for running in asyncio.as_completed([_find(check, context) for check in stage]):
                 finding = await running
                 findings.append(finding)
@@ -70,14 +86,16 @@ def run(facility: Facility, console: Console, *, as_json: bool = False) -> int:
         findings = asyncio.run(_run(context, console, as_json))
     finally:
         context.close()
-    total = sum(len(stage) for stage in STAGES)
+    total = sum(len(stage) for stage in stages(facility.site))
     passed = sum(f.passed for f in findings)
     verdict = "verified" if passed == total else "not verified"
     if as_json:
         console.print_json(json.dumps({"verdict": verdict, "checks": total, "passed": passed,
-                                       "findings": [asdict(f) for f in findings]}))
+                                       "day": has_day(facility.site), "findings": [asdict(f) for f in findings]}))
     else:
         left = total - len(findings)
         console.print(f"{verdict}: {passed} of {total} checks passed" + (f", {left} not run" if left else ""),
                       markup=False)
+        if not has_day(facility.site):
+            console.print(NO_DAY, markup=False, soft_wrap=True)
     return 0 if passed == total else 1

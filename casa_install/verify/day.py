@@ -12,78 +12,34 @@ import contextlib
 import json
 import secrets
 import time
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Any, TypeVar
 
 from casa_install.rehearsal import data, reference
 from casa_install.supply import cache_directory
 from casa_install.verify.context import Check, CheckError, Context, expect
 from casa_install.verify.jupyter import UserSession
+from casa_install.verify.sessions import SCHEDULER, both, code, notebook, sessions, start_server
 
-NOTEBOOKS = Path(__file__).parent / "notebooks"
-RESULT = "CASA-RESULT "
-SCHEDULER = "tls://localhost:8786"
 WORKERS = 2
-READY = 300  # seconds for a server to be ready: the first spawn on a node pulls the notebook image
 ANALYSIS = 600  # seconds for one pass of the analysis
 BLOCK = 512 * 1024  # bytes that the cache fetches at least
 GONE = 60  # seconds after which nothing of a user may be left
-
-T = TypeVar("T")
-
-
-def _sessions(context: Context) -> list[UserSession]:
-    sessions: list[UserSession] = context.memory.setdefault("sessions", [])
-    return sessions
-
-
-async def _both(context: Context, act: Callable[[UserSession], Awaitable[T]]) -> dict[str, T]:
-    """Do the same for both users at the same time; user -> result."""
-    sessions = _sessions(context)
-    results = await asyncio.gather(*(act(s) for s in sessions))
-    return {s.user: r for s, r in zip(sessions, results, strict=True)}
-
-
-async def _code(session: UserSession, program: str, seconds: float) -> str:
-    """What a program printed in the user's kernel."""
-    result = await session.run(program, seconds)
-    expect(not result.error, f"in {session.user}'s notebook: {result.error[-1500:]}")
-    return result.text
-
-
-async def _notebook(session: UserSession, name: str, seconds: float, **parameters: object) -> dict[str, Any]:
-    """Run one of the programs in the user's kernel and return its result."""
-    text = (NOTEBOOKS / f"{name}.py").read_text()
-    # a kernel's cell may not begin with __future__ once something stands before it
-    program = text.replace("from __future__ import annotations", "")
-    printed = await _code(session, f"CASA = {parameters!r}\n{program}", seconds)
-    lines = [line for line in printed.splitlines() if line.startswith(RESULT)]
-    expect(len(lines) == 1, f"{session.user}'s {name} printed no result: {printed[-1500:]}")
-    result: dict[str, Any] = json.loads(lines[0].removeprefix(RESULT))
-    return result
 
 
 async def log_in(context: Context) -> str:
     """Both users log in at the hub's public name and their servers start with the default profile."""
     settings = context.site.settings
-    expect(settings.authenticator == "dummy", "users of this site log in at an identity provider: nobody can do it "
-                                              "for them; run a rehearsal of this inventory instead")
     password = context.facility.credentials.secret("hub-dummy-password", 8)
     for user in settings.users[:2]:
         session = UserSession(f"https://hub.{settings.domain}", user, password, context.ca_file, context.addresses)
-        _sessions(context).append(await session.__aenter__())
+        sessions(context).append(await session.__aenter__())
 
     async def start(session: UserSession) -> float:
         began = time.monotonic()
         await session.login()
-        await session.stop()  # a verification that was killed leaves its servers running
-        await session.spawn(settings.profiles[0].slug)
-        await session.wait_ready(READY)
-        await session.start_kernel()
+        await start_server(session, settings.profiles[0].slug)  # also after a verification that was killed
         return time.monotonic() - began
 
-    took = await _both(context, start)
+    took = await both(context, start)
     return ", ".join(f"{user} {seconds:.1f} s" for user, seconds in took.items())
 
 
@@ -97,11 +53,11 @@ async def identity(context: Context) -> str:
     domain = context.site.settings.domain
 
     async def look(session: UserSession) -> None:
-        printed = (await _code(session, program, 60)).split()
+        printed = (await code(session, program, 60)).split()
         wanted = ["6440", "11265", "/home/cms-jovyan", f"{session.user}.dask.{domain}"]
         expect(printed == wanted, f"{session.user}: {printed}, expected {wanted}")
 
-    await _both(context, look)
+    await both(context, look)
     image = context.facility.supply.image("notebook")
     pods = await context.objects("pods", "--namespace", "casa-users")
     images = {p["spec"]["containers"][0]["image"] for p in pods}
@@ -126,15 +82,15 @@ async def workers(context: Context) -> str:
                    f"with Client({SCHEDULER!r}) as client:\n"
                    f"    client.wait_for_workers({WORKERS}, 180)\n"
                    "    print(*client.scheduler_info(n_workers=-1)['workers'])")
-        await _code(session, program, 240)
+        await code(session, program, 240)
 
     began = time.monotonic()
-    await _both(context, scale)
+    await both(context, scale)
     took = time.monotonic() - began
     rows = (await context.on(context.site.one("condor_access").name, "condor_q", "-allusers", "-constraint",
                              "JobStatus == 2", "-af", "User", "AcctGroupUser", "ContainerImage", "DaskSchedulerAddress",
                              )).splitlines()
-    for session in _sessions(context):
+    for session in sessions(context):
         own = [row.split() for row in rows if row.startswith(f"{session.user}@{settings.domain} ")]
         expect(len(own) >= WORKERS, f"{session.user}@{settings.domain} has {len(own)} running jobs, expected {WORKERS}")
         for _, account, image, address in own:
@@ -147,7 +103,7 @@ async def workers(context: Context) -> str:
 
 async def versions(context: Context) -> str:
     """Kernel and workers have the same Python and libraries, upstream's client library is unmodified."""
-    results = await _both(context, lambda s: _notebook(s, "versions", 240, scheduler=SCHEDULER, workers=WORKERS))
+    results = await both(context, lambda s: notebook(s, "versions", 240, scheduler=SCHEDULER, workers=WORKERS))
     for user, result in results.items():
         expect(result["equal"], f"{user}'s workers differ from the notebook: {result['workers']}")
         expect(not result["modified"], f"coffea-casa is modified: {result['modified']}")
@@ -157,7 +113,7 @@ async def versions(context: Context) -> str:
 
 async def _cache_counters(context: Context) -> dict[str, int]:
     """The cache's own counters over the files of the analysis, in bytes."""
-    below = str(Path(data.logical_names()[0]).parent)
+    below = data.logical_names()[0].rpartition("/")[0]
     counters: dict[str, int] = json.loads(await context.on(
         context.site.one("xcache").name, "/usr/local/sbin/casa-xcache-stats", "--below", below))
     return counters
@@ -165,7 +121,7 @@ async def _cache_counters(context: Context) -> dict[str, int]:
 
 async def _pass(context: Context) -> dict[str, float]:
     files = [f"root://xcache/{name}" for name in data.logical_names()]
-    results = await _both(context, lambda s: _notebook(
+    results = await both(context, lambda s: notebook(
         s, "analysis", ANALYSIS, files=files, executor="dask", scheduler=SCHEDULER, workers=WORKERS))
     wanted = reference.expected(cache_directory())
     for user, result in results.items():
@@ -229,18 +185,18 @@ async def notebook_reads(context: Context) -> str:
                "print(subprocess.run(alone, env=bare, capture_output=True).returncode)")
 
     async def read(session: UserSession) -> str:
-        entries, refused = (await _code(session, program, 120)).split()
+        entries, refused = (await code(session, program, 120)).split()
         expect(int(entries) > 0, f"{session.user} read an empty file")
         expect(refused != "0", f"{session.user} read without a token")
         return entries
 
-    entries = await _both(context, read)
+    entries = await both(context, read)
     return f"{next(iter(entries.values()))} events of one file; without token refused"
 
 
 async def apart(context: Context) -> str:
     """One user's certificate is refused by the other's scheduler."""
-    first, second = _sessions(context)[:2]
+    first, second = sessions(context)[:2]
     domain = context.site.settings.domain
     program = ("import asyncio\nfrom distributed import Client\nfrom distributed.security import Security\n"
                "pem = '/etc/cmsaf-secrets/'\n"
@@ -254,7 +210,7 @@ async def apart(context: Context) -> str:
                "try:\n"
                f"    print('foreign', await dial({second.user!r}))\n"
                "except Exception as error:\n    print('refused', type(error).__name__)")
-    printed = await _code(first, program, 120)
+    printed = await code(first, program, 120)
     expect("own 42" in printed, f"{first.user} does not reach the own scheduler: {printed}")
     expect("refused" in printed and "foreign" not in printed, f"{first.user} reached {second.user}'s scheduler")
     return f"{first.user}'s certificate works for {first.user} and is refused by {second.user}'s scheduler"
@@ -262,14 +218,27 @@ async def apart(context: Context) -> str:
 
 async def home_survives(context: Context) -> str:
     """A stopped server comes back with the user's files."""
-    session = _sessions(context)[0]
-    await session.stop()
-    await session.spawn(context.site.settings.profiles[0].slug)
-    await session.wait_ready(READY)
-    await session.start_kernel()
-    printed = await _code(session, "import pathlib\nprint((pathlib.Path.home() / 'casa-verify.txt').read_text())", 60)
+    session = sessions(context)[0]
+    await start_server(session, context.site.settings.profiles[0].slug)
+    printed = await code(session, "import pathlib\nprint((pathlib.Path.home() / 'casa-verify.txt').read_text())", 60)
     expect(printed.strip() == context.memory["mark"], f"{session.user}'s file is not there: {printed}")
     return f"{session.user}'s file is there after a restart of the server"
+
+
+async def worker_beside(context: Context) -> str:
+    """In a profile with a worker beside the scheduler, HTCondor's workers reach that one by its own name."""
+    settings = context.site.settings
+    profiles = [p.slug for p in settings.profiles if p.worker]
+    if not profiles:
+        return "no profile of this site has one"
+    session = sessions(context)[1]
+    await start_server(session, profiles[0])
+    address = f"tls://{session.user}.dask-worker.{settings.domain}:8788"
+    found = await notebook(session, "beside", 300, scheduler=SCHEDULER, beside=address)
+    expect(found["made"] == address, f"{found['made']} did what {address} was asked for")
+    expect(found["fetched"] != address, "the result never left the worker that made it")
+    expect(found["equal"], f"what {found['fetched']} fetched from {address} is not what was made there")
+    return f"{found['fetched']} fetched a result from {address}"
 
 
 async def _left(context: Context) -> list[str]:
@@ -287,7 +256,7 @@ async def _left(context: Context) -> list[str]:
 async def gone(context: Context) -> str:
     """Both stop; within a minute no job, Service, route, Secret or pod of theirs is left."""
     began = time.monotonic()
-    await _both(context, lambda session: session.stop())
+    await both(context, lambda session: session.stop())
     while left := await _left(context):
         if time.monotonic() - began > GONE:
             raise CheckError(f"left after {GONE} s: {', '.join(left)}")
@@ -297,7 +266,7 @@ async def gone(context: Context) -> str:
 
 async def leave(context: Context) -> None:
     """End every session, also after a failed check, so that a verification leaves no server running."""
-    for session in _sessions(context):
+    for session in sessions(context):
         with contextlib.suppress(Exception):  # the check that failed has told what is wrong
             await session.stop()
         await session.__aexit__(None, None, None)
@@ -313,6 +282,7 @@ CHECKS = (
     Check("notebook-reads", "Notebooks read through the cache", notebook_reads),
     Check("apart", "Users are kept apart", apart),
     Check("home", "Homes survive a restart", home_survives),
+    Check("beside", "A worker beside the scheduler has its own name", worker_beside),
     Check("gone", "Nothing of a stopped user is left", gone),
     Check("served", "The cache has counted the day", served),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from casa_install.verify.context import Check, Context, expect
+from casa_install.verify.context import Check, CheckError, Context, expect
 
 PORT = 1094
 
@@ -13,8 +13,12 @@ async def listens(context: Context) -> str:
     """The cache accepts connections from outside and its daemon has been up since it started."""
     hosts = context.site.group("xcache")
     for host in hosts:
-        async with asyncio.timeout(10):
-            _, writer = await asyncio.open_connection(str(host.address), PORT)
+        try:
+            async with asyncio.timeout(10):
+                _, writer = await asyncio.open_connection(str(host.address), PORT)
+        except OSError as error:  # a time-out is one too
+            raise CheckError(f"{host.name} ({host.address}) does not answer on port {PORT}: "
+                             f"{error.strerror or 'no answer'}; see: systemctl status xrootd@xcache") from None
         writer.close()
         state = (await context.on(host.name, "systemctl", "show", "--property=ActiveState,NRestarts",
                                   "xrootd@xcache.service")).split()

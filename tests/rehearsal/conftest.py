@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import machine
+
 ROOT = Path(__file__).resolve().parents[2]
 INVENTORY = ROOT / "inventory" / "rehearsal" / "site.ini"
 STATE = INVENTORY.parent / ".casa"
@@ -24,9 +26,15 @@ def command(*words: str) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def casa() -> Iterator[Program]:
-    """Runs the program to its end; the output is shown and returned. Remains of a crashed run are cleared first."""
+def before() -> machine.Machine:
+    """The machine without a rehearsal; remains of a crashed run are cleared first."""
     subprocess.run(command("remove", "--yes"), check=True, stdin=subprocess.DEVNULL)
+    return machine.take()
+
+
+@pytest.fixture(scope="session")
+def casa(before: machine.Machine) -> Iterator[Program]:
+    """Runs the program to its end; the output is shown and returned."""
 
     def run(*words: str, input_text: str | None = None) -> subprocess.CompletedProcess[str]:
         print(f"\n$ casa-install {' '.join(words)}", flush=True)

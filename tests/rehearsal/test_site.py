@@ -1,4 +1,4 @@
-"""The whole facility on virtual hosts: made by one command, killed and continued, proved, changed by nothing, removed.
+"""The whole facility on virtual hosts: made by one command, killed and continued, proved, broken, mended, removed.
 
 The tests of this file run in their order on one site.
 """
@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
+from contextlib import closing
 
 import pytest
 
-from tests.rehearsal.conftest import STATE, Program, killed_in
+from casa_install.facility import Facility
+from casa_install.verify.context import Context
+from tests import machine
+from tests.rehearsal.conftest import INVENTORY, STATE, Program, killed_in
+from tests.scenarios import ON_THE_REHEARSAL, run_scenario
 
 DOMAIN = "casa.test"
 
@@ -41,10 +45,41 @@ def test_plan_and_status_speak_of_every_phase(casa: Program) -> None:
     assert {row["outcome"] for row in told} <= {"converged", "unchanged"}
 
 
-def test_remove_asks_and_then_takes_the_site_away(casa: Program) -> None:
+@pytest.mark.parametrize("scenario", ON_THE_REHEARSAL)
+def test_roles_of_the_cluster_keep_their_promises(casa: Program, scenario: str) -> None:
+    run_scenario(scenario)
+
+
+async def test_verify_names_what_is_broken(casa: Program) -> None:
+    with closing(Facility.open(INVENTORY)) as facility, closing(Context(facility)) as context:
+        await context.on("exec-2", "systemctl", "stop", "condor")
+        await context.on("xcache-1", "systemctl", "stop", "xrootd@xcache")
+    done = casa("verify", "--json")
+    assert done.returncode == 1
+    verdict = json.loads(done.stdout)
+    failed = {finding["name"]: finding["detail"] for finding in verdict["findings"] if not finding["passed"]}
+    assert verdict["verdict"] == "not verified"
+    assert set(failed) == {"pool-members", "xcache"}
+    assert "exec-2" in failed["pool-members"]
+    assert "xcache-1" in failed["xcache"]
+
+
+def test_a_full_run_mends_what_was_broken(casa: Program) -> None:
+    done = casa("apply", "--no-skip", "--no-verify")
+    assert done.returncode == 0
+    assert re.search(r"Converged: [1-9]\d* changed[.]", done.stdout)
+
+
+def test_a_second_full_run_changes_nothing(casa: Program) -> None:
+    done = casa("apply", "--no-skip", "--no-verify")
+    assert done.returncode == 0
+    assert "Converged: 0 changed." in done.stdout
+
+
+def test_remove_asks_and_then_leaves_the_machine_as_it_was(casa: Program, before: machine.Machine) -> None:
     asked = casa("remove")
     assert asked.returncode == 2
     assert "--yes" in asked.stdout
     assert casa("remove", "--yes").returncode == 0
     assert not STATE.exists()
-    assert not list(Path("/sys/class/net").glob("casa-rehe*"))
+    assert before.left_by(machine.take()) == {}
