@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+_LOCK = Path("/run/lock/casa-install-packages")
 
 # Some programs come from elsewhere than Debian's package on many machines; having the program is enough then.
 _PROGRAM = {
@@ -33,6 +38,14 @@ def missing_packages(names: Sequence[str]) -> list[str]:
     return [n for n in rest if n not in installed]
 
 
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One run at a time: apt waits for others' packages, but not for their lists."""
+    with _LOCK.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def ensure_packages(names: Sequence[str], say: Callable[[str], None] = print) -> list[str]:
     """Install the Debian packages of these that the machine lacks and return them.
 
@@ -40,8 +53,10 @@ def ensure_packages(names: Sequence[str], say: Callable[[str], None] = print) ->
     :raises MachineError: without apt, without root, or when apt fails (with its last lines).
     """
     missing = missing_packages(names)
-    if not missing:
-        return []
+    return _install(missing, say) if missing else []
+
+
+def _install(missing: list[str], say: Callable[[str], None]) -> list[str]:
     wanted = " ".join(missing)
     if not shutil.which("apt-get"):
         raise MachineError(f"this machine lacks {wanted}: install them with its package manager and run again")
@@ -50,11 +65,11 @@ def ensure_packages(names: Sequence[str], say: Callable[[str], None] = print) ->
     say(f"installing on this machine: {wanted}")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     options = ["-q", "-y", "-o", "DPkg::Lock::Timeout=300", "-o", "APT::Install-Recommends=false"]
-    result = None
-    for command in (["update"], ["install", *missing]):
-        result = subprocess.run(["apt-get", *options, *command], env=environment, check=False, text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-    if result is None or result.returncode or missing_packages(missing):
-        tail = "\n".join((result.stdout if result else "").splitlines()[-8:])
+    with _alone():
+        for command in (["update"], ["install", *missing]):
+            result = subprocess.run(["apt-get", *options, *command], env=environment, check=False, text=True,
+                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    if result.returncode or missing_packages(missing):
+        tail = "\n".join(result.stdout.splitlines()[-8:])
         raise MachineError(f"apt-get could not install {wanted} on this machine:\n{tail}")
     return missing

@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from casa_install.machine import MachineError, ensure_packages
+
 PACKAGES: dict[str, str] = {
     "conntrack": "conntrack",
     "ip": "iproute2",
@@ -75,17 +77,10 @@ def ensure_root() -> None:
 def ensure_programs() -> None:
     """Every program of :data:`PACKAGES` is installed, by apt if need be."""
     missing = [program for program in PACKAGES if shutil.which(program) is None]
-    if not missing:
-        return
-    packages = sorted({PACKAGES[program] for program in missing})
-    if shutil.which("apt-get") is None:
-        raise RehearsalError(
-            f"this machine lacks {', '.join(missing)} and has no apt-get: "
-            f"install what Debian calls {' '.join(packages)} by hand"
-        )
-    unattended = {"DEBIAN_FRONTEND": "noninteractive"}
-    run("apt-get", "update", "-q", env=unattended)
-    run("apt-get", "install", "-qy", "--no-install-recommends", *packages, env=unattended)
+    try:
+        ensure_packages(sorted({PACKAGES[program] for program in missing}), lambda _line: None)
+    except MachineError as error:
+        raise RehearsalError(str(error)) from None
     still = [program for program in missing if shutil.which(program) is None]
     if still:
-        raise RehearsalError(f"apt installed {' '.join(packages)}, but {', '.join(still)} is still not on PATH")
+        raise RehearsalError(f"apt installed what has {', '.join(still)}, but they are still not on PATH")
