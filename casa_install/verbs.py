@@ -16,7 +16,7 @@ from rich.console import Console
 from casa_install import verify
 from casa_install.credentials import VaultError
 from casa_install.engine.converge import Convergence, Verdict
-from casa_install.engine.journal import Journal
+from casa_install.engine.journal import Journal, PhaseRecord
 from casa_install.engine.lock import LockedError, hold
 from casa_install.engine.progress import Progress
 from casa_install.engine.removal import remove_from_hosts
@@ -25,6 +25,7 @@ from casa_install.phases import Phase, phases_of
 from casa_install.rehearsal.commands import RehearsalError
 from casa_install.site.problems import InventoryErrors
 from casa_install.steps import STEPS
+from casa_install.supply import SupplyError
 
 CONVERGED, FAILED, REFUSED = 0, 1, 2
 
@@ -106,19 +107,28 @@ def plan(facility: Facility, options: argparse.Namespace, console: Console) -> i
 
 
 def _planned(facility: Facility, phase: Phase, journal: Journal) -> dict[str, Any]:
-    last = journal.newest(phase.name)
-    missing = facility.supply.missing(phase.artifacts)
-    if missing and not phase.playbook:
-        change = f"builds {', '.join(missing)}"
-    elif last is None:
-        change = "runs for the first time"
-    elif phase.playbook:
-        change = "runs where a host's mark differs from the inventory, roles and versions"
-    else:
-        change = "nothing to build" if phase.artifacts else "checked again"
+    ran = journal.newest(phase.name, "converged")
     return {"phase": phase.name, "title": phase.title, "hosts": [h.name for h in phase.hosts(facility.site)],
-            "needs": list(phase.needs), "change": change,
-            "seconds": round(last.ended - last.started) if last and last.ended else None}
+            "needs": list(phase.needs), "change": _change(facility, phase, journal.newest(phase.name)),
+            "seconds": round(ran.ended - ran.started) if ran and ran.ended else None}
+
+
+def _change(facility: Facility, phase: Phase, last: PhaseRecord | None) -> str:
+    """What an apply would do in a phase, as far as this machine knows without asking a host."""
+    if phase.artifacts:
+        missing = facility.supply.missing(phase.artifacts)
+        return f"builds {', '.join(missing)}" if missing else "nothing to build"
+    if last is None:
+        return "runs for the first time"
+    if last.outcome not in ("converged", "unchanged"):
+        return "runs again: it was not completed last time"
+    if not phase.playbook:
+        return "is looked at again"
+    try:
+        same = facility.fingerprint(phase) == last.fingerprint
+    except SupplyError:  # what it is made from has to be built first
+        same = False
+    return "complete, unless a host has lost its mark" if same else "runs: inventory, role or versions have changed"
 
 
 def verify_site(facility: Facility, options: argparse.Namespace, console: Console) -> int:
@@ -131,8 +141,7 @@ def status(facility: Facility, options: argparse.Namespace, console: Console) ->
     journal = _journal(facility)
     rows: list[dict[str, Any]] = []
     for phase in phases_of(facility.site):
-        records = [r for outcome in ("converged", "unchanged", "failed") if (r := journal.newest(phase.name, outcome))]
-        newest = max(records, key=lambda record: record.started, default=None)
+        newest = journal.newest(phase.name, "converged", "unchanged", "failed")
         rows.append({"phase": phase.name, "title": phase.title, "outcome": newest.outcome if newest else "never run",
                      "at": dt.datetime.fromtimestamp(newest.started).astimezone().isoformat(timespec="seconds")
                      if newest else None, "changed": newest.changed if newest else 0})

@@ -46,6 +46,7 @@ class Convergence:
         self.journal, self.progress, self.skip = journal, progress, skip
         self.verdict = Verdict()
         self.marks: dict[str, dict[str, str]] = {}
+        self.fingerprints: dict[str, str] = {}
         stamp = dt.datetime.now().strftime("%Y%m%d-%H%M%S")
         self.folder = facility.site.state / "logs" / stamp
         self.workspace = facility.site.state / "work"
@@ -99,7 +100,7 @@ class Convergence:
         failed = phase.name in self.verdict.failures
         outcome = "failed" if failed else "unchanged" if changed is None else "converged"
         self.verdict.changed += changed or 0
-        self.journal.end_phase(phase.name, outcome, changed or 0)
+        self.journal.end_phase(phase.name, outcome, changed or 0, self.fingerprints.get(phase.name))
         self.progress.end(phase.name, outcome, changed or 0)
         return not failed
 
@@ -108,7 +109,7 @@ class Convergence:
 
     def _on_hosts(self, phase: Phase) -> int | None:
         """Run a phase's playbook; None when every host's mark says that it is complete already."""
-        fingerprint = self.facility.fingerprint(phase)
+        fingerprint = self.fingerprints[phase.name] = self.facility.fingerprint(phase)
         hosts = phase.hosts(self.facility.site)
         if self.skip and all(self.marks.get(h.name, {}).get(phase.name) == fingerprint for h in hosts):
             return None

@@ -13,7 +13,7 @@ create table if not exists run (
     id integer primary key, verb text not null, started real not null, ended real, verdict text);
 create table if not exists phase (
     run integer not null references run(id), name text not null, started real not null, ended real,
-    outcome text, changed integer not null default 0);
+    outcome text, changed integer not null default 0, fingerprint text);
 create table if not exists change (
     run integer not null references run(id), phase text not null, host text not null, task text not null,
     at real not null);
@@ -22,13 +22,15 @@ create table if not exists change (
 
 @dataclass(frozen=True)
 class PhaseRecord:
-    """The newest record of a phase: times in seconds since the epoch."""
+    """One run of a phase: times in seconds since the epoch, no end and no outcome when the run was killed."""
 
     name: str
     started: float
     ended: float | None
     outcome: str | None
     changed: int
+    fingerprint: str | None
+    """Digest of all that decided what the phase made; None for phases of the installing machine."""
 
 
 class Journal:
@@ -58,20 +60,21 @@ class Journal:
         """Open the record of a phase in this run."""
         self._do("insert into phase (run, name, started) values (?, ?, ?)", self._run, name, time.time())
 
-    def end_phase(self, name: str, outcome: str, changed: int) -> None:
+    def end_phase(self, name: str, outcome: str, changed: int, fingerprint: str | None = None) -> None:
         """Close a phase's record: ``converged``, ``unchanged`` or ``failed``."""
-        self._do("update phase set ended = ?, outcome = ?, changed = ? where run = ? and name = ?",
-                 time.time(), outcome, changed, self._run, name)
+        self._do("update phase set ended = ?, outcome = ?, changed = ?, fingerprint = ? where run = ? and name = ?",
+                 time.time(), outcome, changed, fingerprint, self._run, name)
 
     def change(self, phase: str, host: str, task: str) -> None:
         """Note a task that changed something on a host."""
         self._do("insert into change values (?, ?, ?, ?, ?)", self._run, phase, host, task, time.time())
 
-    def newest(self, name: str, outcome: str = "converged") -> PhaseRecord | None:
-        """The newest record of a phase with this outcome, or None."""
-        row = self._do("select name, started, ended, outcome, changed from phase where name = ? and outcome = ? "
-                       "order by run desc limit 1", name, outcome).fetchone()
-        return PhaseRecord(*row) if row else None
+    def newest(self, name: str, *outcomes: str) -> PhaseRecord | None:
+        """The newest record of a phase, of these outcomes only if any are given; None when there is none."""
+        rows = self._do("select name, started, ended, outcome, changed, fingerprint from phase where name = ? "
+                        "order by run desc", name)
+        records = (PhaseRecord(*row) for row in rows.fetchall())
+        return next((record for record in records if not outcomes or record.outcome in outcomes), None)
 
     def close(self) -> None:
         """Close the file."""

@@ -43,6 +43,8 @@ def test_plan_and_status_speak_of_every_phase(casa: Program) -> None:
     told = json.loads(casa("status", "--json").stdout)
     assert [row["phase"] for row in planned] == [row["phase"] for row in told]
     assert {row["outcome"] for row in told} <= {"converged", "unchanged"}
+    assert {row["change"] for row in planned} == {
+        "nothing to build", "is looked at again", "complete, unless a host has lost its mark"}
 
 
 @pytest.mark.parametrize("scenario", ON_THE_REHEARSAL)

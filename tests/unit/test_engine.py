@@ -96,14 +96,23 @@ def test_the_journal_remembers_across_runs(tmp_path: Path) -> None:
     first.begin_run("apply")
     first.begin_phase("dns")
     first.change("dns", "dns-1", "The zone is served")
-    first.end_phase("dns", "converged", 3)
+    first.end_phase("dns", "converged", 3, "abc")
     first.end_run("converged")
     first.close()
-    record = Journal(tmp_path / "journal.sqlite").newest("dns")
+    killed = Journal(tmp_path / "journal.sqlite")
+    killed.begin_run("apply")
+    killed.begin_phase("dns")
+    killed.close()
+    later = Journal(tmp_path / "journal.sqlite")
+    record = later.newest("dns", "converged")
     assert record is not None
-    assert (record.outcome, record.changed) == ("converged", 3)
+    assert (record.outcome, record.changed, record.fingerprint) == ("converged", 3, "abc")
     assert record.ended is not None
     assert record.ended >= record.started
+    last = later.newest("dns")
+    assert last is not None
+    assert (last.outcome, last.ended) == (None, None)
+    assert later.newest("dns", "failed") is None
 
 
 HOST = Host.model_validate({"name": "exec-1", "address": "10.91.0.9", "groups": ("condor_execute",)})
