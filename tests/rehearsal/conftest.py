@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from casa_install.facility import Facility
+from casa_install.verify.context import Context
 from tests import machine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +51,12 @@ def casa(before: machine.Machine) -> Iterator[Program]:
     # a failed test leaves the site to be looked at, unless nobody can
     if os.environ.get("CI"):
         subprocess.run(command("remove", "--yes"), check=False, stdin=subprocess.DEVNULL)
+
+
+def on_host(host: str, *argv: str) -> str:
+    """Standard output of a command that root runs on a host of the rehearsal."""
+    with closing(Facility.open(INVENTORY)) as facility, closing(Context(facility)) as context:
+        return asyncio.run(context.on(host, *argv))
 
 
 def changes(phase: str) -> int:

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import closing
+from pathlib import Path
 
 import pytest
 
-from casa_install.facility import Facility
-from casa_install.verify.context import Context
 from tests import machine
-from tests.rehearsal.conftest import INVENTORY, STATE, Program, killed_in
+from tests.rehearsal.conftest import STATE, Program, killed_in, on_host
 from tests.scenarios import ON_THE_REHEARSAL, run_scenario
 
 DOMAIN = "casa.test"
@@ -52,10 +50,9 @@ def test_roles_of_the_cluster_keep_their_promises(casa: Program, scenario: str) 
     run_scenario(scenario)
 
 
-async def test_verify_names_what_is_broken(casa: Program) -> None:
-    with closing(Facility.open(INVENTORY)) as facility, closing(Context(facility)) as context:
-        await context.on("exec-2", "systemctl", "stop", "condor")
-        await context.on("xcache-1", "systemctl", "stop", "xrootd@xcache")
+def test_verify_names_what_is_broken(casa: Program) -> None:
+    on_host("exec-2", "systemctl", "stop", "condor")
+    on_host("xcache-1", "systemctl", "stop", "xrootd@xcache")
     done = casa("verify", "--json")
     assert done.returncode == 1
     verdict = json.loads(done.stdout)
@@ -64,6 +61,20 @@ async def test_verify_names_what_is_broken(casa: Program) -> None:
     assert set(failed) == {"pool-members", "xcache"}
     assert "exec-2" in failed["pool-members"]
     assert "xcache-1" in failed["xcache"]
+
+
+def test_a_failure_names_phase_host_message_log_and_next_command(casa: Program) -> None:
+    on_host("xcache-1", "systemd-run", "--unit=squatter", "python3", "-m", "http.server", "1094")
+    on_host("xcache-1", "rm", "/var/lib/casa-install/phases/xcache")
+    done = casa("apply", "--no-verify")
+    on_host("xcache-1", "systemctl", "stop", "squatter")
+    assert done.returncode == 1
+    assert "failed: xcache on xcache-1: " in done.stdout
+    assert "xrootd@xcache" in done.stdout
+    log = re.search(r"^  log:  (.+)$", done.stdout, re.MULTILINE)
+    assert log
+    assert "xcache-1" in Path(log[1]).read_text()
+    assert "run again: casa-install --inventory" in done.stdout
 
 
 def test_a_full_run_mends_what_was_broken(casa: Program) -> None:
