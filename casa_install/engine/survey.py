@@ -36,10 +36,10 @@ class Cause:
 
 
 UNREACHABLE = (
-    Cause("Host key verification failed", "it is not known whether this is the host",
+    Cause("Host key verification failed", "its host key is unknown or has changed",
           "compare its host key's fingerprint on its console, then put the key into known_hosts "
           "(ssh-keygen -R removes an old one)"),
-    Cause("Permission denied", "its sshd lets the account not in",
+    Cause("Permission denied", "its sshd does not let the account in",
           "put the public key into the account's authorized_keys, or correct ansible_user or "
           "ansible_ssh_private_key_file"),
     Cause("", "not reachable by ssh",

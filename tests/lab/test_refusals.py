@@ -72,7 +72,7 @@ CASES = (
     Case("kube-1"),
     Case("kube-2", told=(r"not reachable by ssh: .*No route to host; switch it on .*correct ansible_host",)),
     Case("kube-3", reached="ansible_ssh_private_key_file={folder}/other_key",
-         told=(r"its sshd lets the account not in: root@\S+ Permission denied \(publickey\); "
+         told=(r"its sshd does not let the account in: root@\S+ Permission denied \(publickey\); "
                r"put the public key into the account's authorized_keys",)),
     Case("gateway-1", DEBIAN_12, told=(r"runs Debian GNU/Linux 12 \(bookworm\); install Debian 13",)),
     Case("condor-1", ACCOUNT, "ansible_user=deploy ansible_become_password=right",
@@ -89,7 +89,7 @@ CASES = (
          (r"no root rights, sudo asks for a password: Missing sudo password; let ansible_user use sudo",
           r"runs AlmaLinux 9\.6 \(Sage Margay\); install Debian 13")),
     Case("dns-1", reached="ansible_ssh_common_args='-o UserKnownHostsFile=/dev/null -o IdentitiesOnly=yes'",
-         told=(r"it is not known whether this is the host: Host key verification failed; "
+         told=(r"its host key is unknown or has changed: Host key verification failed; "
                r"compare its host key's fingerprint .*known_hosts",)),
 )
 OFF = "kube-2"
