@@ -76,6 +76,7 @@ def _say(verdict: Verdict, options: argparse.Namespace, console: Console) -> Non
         console.print(f"refused: {refusal}", markup=False, soft_wrap=True)
     if verdict.refusals:
         console.print("Nothing was changed.", markup=False)
+        console.print(f"  log:  {verdict.logs['survey']}", markup=False, soft_wrap=True)
     for phase, failures in verdict.failures.items():
         for failure in failures:
             console.print(f"\nfailed: {phase} on {failure.host or 'the installing machine'}: {failure.task}",

@@ -55,10 +55,13 @@ class Convergence:
         """Make every phase true, or say why not."""
         self.folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self.workspace, ignore_errors=True)
-        for phase in self.phases:
-            self.progress.plan(phase.name, phase.title)
         first = [p for p in self.phases if p.name == "hosts"]
         rest = [p for p in self.phases if p.name != "hosts"]
+        for phase in first:
+            self.progress.plan(phase.name, phase.title)
+        self.progress.plan("survey", "Hosts can be worked on")
+        for phase in rest:
+            self.progress.plan(phase.name, phase.title)
         try:
             with self.progress:
                 if all(self._guarded(p) for p in first):
@@ -81,9 +84,12 @@ class Convergence:
         return playbook.run(self.facility.target, plays, variables, self.workspace / name, log, listener, wanted)
 
     def _survey(self) -> None:
+        """Ask every host; ssh tries for a minute before it gives a silent one up, so the screen says what goes on."""
+        self.progress.start("survey")
         outcome = self._play("survey", [Play(PLAYBOOKS / "survey.yml")], set(), Listener(), survey.WANTED)
         found = survey.judge(self.facility.site.hosts, outcome.failures, outcome.results)
         self.verdict.refusals, self.marks = found.refusals, found.marks
+        self.progress.end("survey", "failed" if found.refusals else "unchanged")
 
     def _guarded(self, phase: Phase) -> bool:
         """Run a phase; whatever goes wrong in it becomes a failure of that phase."""

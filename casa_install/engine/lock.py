@@ -37,7 +37,7 @@ def hold(path: Path) -> Iterator[None]:
                 who = "{user}'s process {pid} on {machine}, since {since}".format(**holder)
             except (ValueError, KeyError):
                 who = "another process"
-            raise LockedError(f"this site is being worked on by {who}") from None
+            raise LockedError(f"this site is being worked on by {who}: wait until it ends") from None
         stream.seek(0)
         stream.truncate()
         json.dump({"user": getpass.getuser(), "pid": os.getpid(), "machine": socket.gethostname(),

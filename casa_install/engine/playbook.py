@@ -126,6 +126,8 @@ def run(target: Target, plays: Sequence[Play], variables: Path, workspace: Path,
         "ANSIBLE_CONFIG": str(root / "ansible.cfg"),
         "ANSIBLE_ROLES_PATH": str(root / "roles"),
         "ANSIBLE_NOCOLOR": "1",
+        # the runner would switch this off, and root's commands would go to whoever answers at a host's address
+        "ANSIBLE_HOST_KEY_CHECKING": os.environ.get("ANSIBLE_HOST_KEY_CHECKING", "True"),
         # nothing of a run stays in the admin's home
         "ANSIBLE_HOME": str(workspace / "ansible"),
         "ANSIBLE_LOCAL_TEMP": str(workspace / "ansible" / "tmp"),

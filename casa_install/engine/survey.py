@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 from casa_install.engine.playbook import Failure
 from casa_install.site.model import Host
 
-FACTS = "Facts are read"
+SYSTEM = "System is read"
 MARKS = "Phase marks are read"
-WANTED = (FACTS, MARKS)
-SUPPORTED = {"Debian": (13,)}
+WANTED = (SYSTEM, MARKS)
+SUPPORTED = (("debian", "13"),)
+"""``ID`` and ``VERSION_ID`` of systems that the roles know."""
 
 
 @dataclass
@@ -23,33 +25,81 @@ class Survey:
     marks: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
-def _refusal(failure: Failure, address: str) -> str:
-    if failure.unreachable:
-        return (f"{failure.host} ({address}): not reachable by ssh: {failure.message.splitlines()[0]}; "
-                "check the address, the key and that sshd runs")
-    if "password" in failure.message or "sudo" in failure.message:
-        return (f"{failure.host} ({address}): no root rights: {failure.message.splitlines()[0]}; "
-                "let ansible_user use sudo without a password, or set ansible_become_password")
-    return f"{failure.host} ({address}): {failure.message}"
+@dataclass(frozen=True)
+class Cause:
+    """Why a host cannot be worked on: known by words of ssh, sudo or Ansible."""
+
+    words: str
+    """A regular expression; the empty one, last in its table, fits everything."""
+    meaning: str
+    remedy: str
+
+
+UNREACHABLE = (
+    Cause("Host key verification failed", "its host key is unknown or has changed",
+          "compare its host key's fingerprint on its console, then put the key into known_hosts "
+          "(ssh-keygen -R removes an old one)"),
+    Cause("Permission denied", "its sshd does not let the account in",
+          "put the public key into the account's authorized_keys, or correct ansible_user or "
+          "ansible_ssh_private_key_file"),
+    Cause("", "not reachable by ssh",
+          "switch it on and let sshd run and the firewall pass, or correct ansible_host or ansible_port"),
+)
+UNFIT = (
+    Cause("Missing sudo password", "no root rights, sudo asks for a password",
+          "let ansible_user use sudo without one, or set ansible_become_password in an encrypted file"),
+    Cause("Incorrect sudo password", "no root rights, sudo refuses the password",
+          "correct ansible_become_password"),
+    Cause("sudo: .*not found", "no root rights, there is no sudo",
+          "install the package sudo and let ansible_user use it, or set ansible_user=root"),
+    Cause("sudo", "no root rights, sudo refuses the account",
+          "let ansible_user use sudo, or name another account in ansible_user"),
+    Cause("[Dd]ecrypt", "an encrypted value of the inventory does not open",
+          "set ANSIBLE_VAULT_PASSWORD_FILE to the file with its password"),
+    Cause("python.*not found", "no Python", "install the package python3"),
+    Cause("", "nothing can be run on it", "mend what the log of the survey shows"),
+)
+_WRAPPING = re.compile(r"^(Task failed: |Failed to connect to the host via ssh: |ssh: )+")
 
 
 def judge(hosts: Sequence[Host], failures: Sequence[Failure],
           results: Mapping[tuple[str, str], Mapping[str, Any]]) -> Survey:
-    """Turn the survey's results into refusals and marks."""
+    """Turn the survey's results into refusals, in the inventory's order, and marks."""
     survey = Survey()
-    addresses = {h.name: str(h.address) for h in hosts}
-    survey.refusals += [_refusal(f, addresses.get(f.host, "?")) for f in failures]
     for host in hosts:
-        facts = results.get((host.name, FACTS), {}).get("ansible_facts", {})
-        if facts:
-            system = str(facts.get("ansible_distribution"))
-            version = str(facts.get("ansible_distribution_major_version"))
-            if not version.isdigit() or int(version) not in SUPPORTED.get(system, ()):
-                survey.refusals.append(f"{host.name} ({host.address}): runs {system} {version}; "
-                                       "casa-install needs Debian 13 (trixie) on every host")
-        marks = {}
-        for line in str(results.get((host.name, MARKS), {}).get("stdout", "")).splitlines():
-            path, _, fingerprint = line.partition(":")
-            marks[path.rpartition("/")[2]] = fingerprint
-        survey.marks[host.name] = marks
+        of_host = {task: result for (name, task), result in results.items() if name == host.name}
+        problems = [_explained(failure) for failure in failures if failure.host == host.name]
+        problems += _of_system(str(of_host.get(SYSTEM, {}).get("stdout", "")), silent=bool(problems))
+        survey.refusals += [f"{host.name} ({host.address}): {problem}" for problem in problems]
+        survey.marks[host.name] = _marks(str(of_host.get(MARKS, {}).get("stdout", "")))
+    names = {host.name for host in hosts}
+    survey.refusals += [f"the hosts could not be surveyed: {' '.join(failure.message.split())}"
+                        for failure in failures if failure.host not in names]
     return survey
+
+
+def _explained(failure: Failure) -> str:
+    """One sentence: what is wrong, in whose words, and what to do."""
+    # what a program on the host wrote stands below what Ansible makes of it
+    lines = [line.strip() for line in reversed(failure.message.splitlines()) if line.strip()]
+    causes = UNREACHABLE if failure.unreachable else UNFIT
+    cause, line = next((cause, line) for cause in causes for line in lines if re.search(cause.words, line))
+    return f"{cause.meaning}: {_WRAPPING.sub('', line).rstrip('.')}; {cause.remedy}"
+
+
+def _of_system(os_release: str, *, silent: bool) -> list[str]:
+    """What speaks against a host's system; a host that is ``silent`` for another reason need not name it."""
+    lines = [line.strip().split("=", 1) for line in os_release.splitlines() if re.match(r"[A-Z_]+=", line)]
+    values = {name: value.strip("\"'") for name, value in lines}
+    if (values.get("ID"), values.get("VERSION_ID")) in SUPPORTED or (not values and silent):
+        return []
+    name = values.get("PRETTY_NAME", values.get("ID")) or "a system without /etc/os-release"
+    return [f"runs {name}; install Debian 13 (trixie) on it, or take it out of the inventory"]
+
+
+def _marks(lines: str) -> dict[str, str]:
+    found = {}
+    for line in lines.splitlines():
+        path, _, fingerprint = line.partition(":")
+        found[path.rpartition("/")[2]] = fingerprint
+    return found
