@@ -58,7 +58,7 @@ async def _find(check: Check, context: Context) -> Finding:
     except CheckError as error:
         detail, passed = str(error), False
     except Exception as error:  # a check that breaks has proved nothing
-        detail, passed = f"{type(error).__name__}: {error}", False
+        detail, passed = f"{type(error).__name__}: {error}".rstrip(": "), False
     return Finding(check.name, check.title, passed, round(time.monotonic() - began, 1), detail)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import dns.asyncresolver
+import dns.reversename
 
 from casa_install.engine import playbook
 from casa_install.engine.playbook import Listener, Play
@@ -54,13 +55,21 @@ class Context:
         """A client context that trusts the site CA and nothing else."""
         return ssl.create_default_context(cafile=str(self.ca_file))
 
+    async def _ask(self, name: str, kind: str) -> list[str]:
+        try:
+            answer = await self.resolver.resolve(name, kind)
+        except dns.exception.DNSException as error:
+            servers = ", ".join(f"{host.name} ({host.address})" for host in self.site.group("dns"))
+            raise CheckError(f"{name} is not resolved by {servers}: {error}") from None
+        return sorted(str(record) for record in answer)
+
     async def addresses(self, name: str) -> list[str]:
         """A records of a name, as the site's DNS gives them."""
-        try:
-            answer = await self.resolver.resolve(name, "A")
-        except dns.exception.DNSException as error:
-            raise CheckError(f"{name} does not resolve: {error}") from None
-        return sorted(str(record) for record in answer)
+        return await self._ask(name, "A")
+
+    async def names(self, address: str) -> list[str]:
+        """Names that the site's DNS gives for an address."""
+        return [name.rstrip(".") for name in await self._ask(str(dns.reversename.from_address(address)), "PTR")]
 
     async def on(self, host: str, *argv: str) -> str:
         """Standard output of a command that root runs on a host."""

@@ -11,11 +11,15 @@ async def nodes(context: Context) -> str:
     found = {n["metadata"]["name"]: n for n in await context.objects("nodes")}
     wanted = {h.name for h in context.site.nodes}
     expect(set(found) == wanted, f"nodes are {', '.join(sorted(found))}, expected {', '.join(sorted(wanted))}")
+    faults = []
     for name, node in found.items():
-        ready = [c["status"] for c in node["status"]["conditions"] if c["type"] == "Ready"]
-        expect(ready == ["True"], f"{name} is not Ready")
+        ready = next(c for c in node["status"]["conditions"] if c["type"] == "Ready")
+        if ready["status"] != "True":
+            faults.append(f"{name} is not Ready: {ready.get('message') or ready.get('reason')}")
         runs = node["status"]["nodeInfo"]["kubeletVersion"]
-        expect(runs == f"v{version}", f"{name} runs {runs}, expected v{version}")
+        if runs != f"v{version}":
+            faults.append(f"{name} runs {runs}, expected v{version}")
+    expect(not faults, "; ".join(faults))
     return f"{len(found)} nodes at {version}"
 
 
@@ -25,7 +29,7 @@ async def pods(context: Context) -> str:
     items = [p for p in await context.objects("pods", "--all-namespaces")
              if p["metadata"]["namespace"] != "casa-users" and p["status"]["phase"] != "Succeeded"]
     for pod in items:
-        name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+        name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']} on {pod['spec'].get('nodeName', 'no node')}"
         states = pod["status"].get("containerStatuses", [])
         expect(bool(states) and all(s["ready"] for s in states), f"{name} is not ready")
         for container in pod["spec"]["containers"] + pod["spec"].get("initContainers", []):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import secrets
 
-import dns.reversename
-
 from casa_install.verify.context import Check, Context, expect
 
 
@@ -28,9 +26,9 @@ async def records(context: Context) -> str:
 async def reverse(context: Context) -> str:
     """Every host's address leads back to its name."""
     for host in context.site.hosts:
-        answer = await context.resolver.resolve(dns.reversename.from_address(str(host.address)), "PTR")
-        found = str(answer[0]).rstrip(".")
-        expect(found == context.site.fqdn(host), f"{host.address} is {found}, expected {context.site.fqdn(host)}")
+        found = await context.names(str(host.address))
+        expect(found == [context.site.fqdn(host)],
+               f"{host.address} is {', '.join(found)}, expected {context.site.fqdn(host)}")
     return f"{len(context.site.hosts)} addresses"
 
 

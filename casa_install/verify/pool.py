@@ -20,7 +20,8 @@ async def members(context: Context) -> str:
         if set(found) >= wanted:
             break
         await asyncio.sleep(5)
-    expect(set(found) >= wanted, f"execute points are {', '.join(sorted(found))}, expected {', '.join(sorted(wanted))}")
+    missing = ", ".join(sorted(wanted - set(found)))
+    expect(not missing, f"{missing}: not in the pool, which has {', '.join(sorted(found)) or 'nobody'}")
     tag = context.facility.supply.image("worker").rpartition(":")[2]
     for machine in wanted:
         expect(found[machine][0] == tag, f"{machine} has worker image {found[machine][0]}, expected {tag}")

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from casa_install.verify.context import Context, expect
+from casa_install.verify.context import CheckError, Context, expect
 from casa_install.verify.jupyter import UserSession
 
 NOTEBOOKS = Path(__file__).parent / "notebooks"
@@ -45,7 +45,10 @@ async def start_server(session: UserSession, profile: str) -> None:
 
 async def code(session: UserSession, program: str, seconds: float) -> str:
     """What a program printed in the user's kernel."""
-    result = await session.run(program, seconds)
+    try:
+        result = await session.run(program, seconds)
+    except TimeoutError:
+        raise CheckError(f"{session.user}'s notebook was not done after {seconds:.0f} s") from None
     expect(not result.error, f"in {session.user}'s notebook: {result.error[-1500:]}")
     return result.text
 
