@@ -7,8 +7,9 @@ import sys
 import time
 from ipaddress import IPv4Address, IPv4Network
 
-from casa_install.rehearsal import hosts, records
+from casa_install.rehearsal import data, hosts, records, reference
 from casa_install.rehearsal.commands import RehearsalError
+from casa_install.supply import cache_directory
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -51,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     down = verbs.add_parser("down", help="remove a lab with everything in it")
     down.add_argument("--name", required=True)
     verbs.add_parser("list", help="labs and their hosts")
+    verbs.add_parser("data", help="make the rehearsal's events, and what an analysis of them must give")
     inventory = verbs.add_parser("inventory", help="print a lab's Ansible inventory")
     inventory.add_argument("--name", required=True)
     inventory.add_argument("--path", action="store_true", help="print the file's path instead")
@@ -105,6 +107,9 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f"cannot be put back before the next boot: {refused}", file=sys.stderr)
         elif options.verb == "list":
             _list()
+        elif options.verb == "data":
+            data.ensure_data(cache_directory(), print)
+            reference.ensure_reference(cache_directory(), print)
         elif options.verb == "inventory":
             path = hosts.opened(options.name).inventory
             print(path if options.path else path.read_text().rstrip())
