@@ -19,7 +19,7 @@ from casa_install.rehearsal.hosts import Lab
 ROOT = Path(__file__).resolve().parent.parent
 INVENTORY = ROOT / "inventory" / "rehearsal" / "site.ini"
 JOURNAL = INVENTORY.parent / ".casa" / "journal.sqlite"
-HERE = ("programs", "images", "data")
+HERE = ("programs", "images", "data", "reference")
 """Phases that build on the installing machine."""
 
 

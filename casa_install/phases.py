@@ -68,6 +68,7 @@ PHASES: tuple[Phase, ...] = (
     Phase("traefik", "The public address routes by name", ("kube_control",), needs=("cilium",)),
     Phase("worker", "Execute points hold the worker image", ("condor_execute",), needs=("publish", "condor")),
     Phase("hub", "Users can log in", ("kube_control",), needs=("storage", "traefik", "worker", "xcache")),
+    Phase("reference", "Expected histograms are known", needs=("data",), rehearsal_only=True),
 )
 
 

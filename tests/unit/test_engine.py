@@ -70,7 +70,7 @@ def test_phases_on_hosts_have_a_playbook() -> None:
 def test_a_real_site_lacks_the_rehearsals_phases(rehearsal: Site) -> None:
     iron = rehearsal.model_copy(update={"settings": rehearsal.settings.model_copy(update={"rehearsal": False})})
     names = {p.name for p in phases_of(iron)}
-    assert names == {p.name for p in PHASES} - {"hosts", "data", "origin"}
+    assert names == {p.name for p in PHASES} - {"hosts", "data", "origin", "reference"}
     assert all(set(p.needs) <= names for p in phases_of(iron))
 
 
