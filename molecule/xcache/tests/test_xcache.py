@@ -66,8 +66,9 @@ def test_a_second_read_needs_no_origin(read: Transfer, cache: Any, origin: Any) 
     {"key": secrets.token_bytes(64)},
     {"location": "T1_XX_Elsewhere"},
     {"path": "/store/user"},
+    {"path": "/store/mc/te/"},
     {"activity": "LIST"},
-], ids=["expired", "too long-lived", "wrong key", "other site", "other path", "may only list"])
+], ids=["expired", "too long-lived", "wrong key", "other site", "other path", "beginning of a name", "may only list"])
 def test_a_flawed_token_reads_nothing(read: Transfer, flaw: dict[str, Any]) -> None:
     assert read(FIRST, macaroon(**flaw)).denied
 
@@ -86,13 +87,16 @@ def test_nothing_is_written(client: Any, activity: str) -> None:
         assert done.rc != 0, command
 
 
-def test_a_tree_whose_name_begins_alike_is_another_tree(read: Transfer) -> None:
-    assert read("/store-private/file.root", macaroon()).denied
+def test_a_tree_whose_name_begins_alike_is_not_exported(read: Transfer, issuer: Any) -> None:
+    for token in (macaroon(path="/"), issuer(scope="storage.read:/")):
+        outcome = read("/store-private/file.root", token)
+        assert outcome.status != 0
+        assert "is disallowed" in outcome.said
 
 
 def test_nobody_evicts_what_he_may_not_read(client: Any, cache: Any, read: Transfer) -> None:
     assert read(FIRST, macaroon()).status == 0
-    for token in ("garbage", macaroon(path="/store/user/")):
+    for token in ("garbage", macaroon(path="/store/user/"), macaroon(activity="LIST")):
         client.check_output(f"umask 077; printf %s {token} > /root/token")
         for command in ("evict", "fevict"):
             done = client.run(f"BEARER_TOKEN_FILE=/root/token timeout 60 xrdfs xcache cache {command} {FIRST}")
