@@ -17,7 +17,7 @@ from casa_install.credentials import authority, idtokens
 from casa_install.credentials.authority import Pair
 from casa_install.credentials.vault import Vault, VaultError, key_file
 
-if TYPE_CHECKING:  # the site reads provided files through this room: at run time it knows nothing of sites
+if TYPE_CHECKING:  # the site is read with this room's help, so this room must not load it
     from casa_install.site.model import Site
 
 __all__ = ["Credentials", "Pair", "Vault", "VaultError"]
