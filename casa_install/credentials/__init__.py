@@ -9,13 +9,16 @@ import base64
 import secrets
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import jwt
 
 from casa_install.credentials import authority, idtokens
 from casa_install.credentials.authority import Pair
 from casa_install.credentials.vault import Vault, VaultError, key_file
-from casa_install.site.model import Site
+
+if TYPE_CHECKING:  # the site is read with this room's help, so this room must not load it
+    from casa_install.site.model import Site
 
 __all__ = ["Credentials", "Pair", "Vault", "VaultError"]
 

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 CA_DAYS = 3650
@@ -36,7 +36,8 @@ def _usage(authority: bool) -> x509.KeyUsage:
                          key_agreement=False, encipher_only=False, decipher_only=False)
 
 
-def _pair(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Pair:
+def as_pair(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> Pair:
+    """Both as PEM, the key in clear."""
     return Pair(
         certificate.public_bytes(serialization.Encoding.PEM).decode(),
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
@@ -62,7 +63,7 @@ def make_authority(domain: str) -> Pair:
                    .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
                    .add_extension(_usage(authority=True), critical=True)
                    .sign(key, hashes.SHA256()))
-    return _pair(certificate, key)
+    return as_pair(certificate, key)
 
 
 def _san(name: str) -> x509.GeneralName:
@@ -87,7 +88,7 @@ def make_leaf(authority: Pair, common: str, sans: Sequence[str]) -> Pair:
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
         .add_extension(x509.SubjectAlternativeName([_san(name) for name in sans]), critical=False)
         .sign(issuer_key, hashes.SHA256()))
-    return _pair(certificate, key)
+    return as_pair(certificate, key)
 
 
 def expires_soon(pem: str) -> bool:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from casa_install.credentials import Credentials
-from casa_install.credentials.authority import LEAF_DAYS, Pair, expires_soon
+from casa_install.credentials.authority import LEAF_DAYS, Pair, as_pair, expires_soon
 
 KEY_BITS = 2048
 
@@ -54,8 +54,4 @@ def make_grid_leaf(ca: Pair, common: str, sans: Sequence[str]) -> Pair:
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(san) for san in sans]), critical=False)
         .sign(issuer_key, hashes.SHA256()))
-    return Pair(
-        certificate.public_bytes(serialization.Encoding.PEM).decode(),
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                          serialization.NoEncryption()).decode(),
-    )
+    return as_pair(certificate, key)

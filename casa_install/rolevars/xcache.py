@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from casa_install.credentials import Credentials, Pair
+from casa_install.credentials import Credentials, Pair, provided
 from casa_install.credentials.grid import grid_certificate
 from casa_install.site.model import Site
 from casa_install.supply import Supply
@@ -13,7 +13,10 @@ PORT = 1094
 
 
 def service_certificate(site: Site, credentials: Credentials) -> Pair:
-    """The certificate by which the cache identifies itself to its origin."""
+    """The certificate by which the cache identifies itself to its origin: the site's choice, else of the site CA."""
+    settings = site.settings
+    if settings.xcache_certificate and settings.xcache_key:
+        return provided.read_pair(settings.xcache_certificate, settings.xcache_key)
     return grid_certificate(credentials, "xcache-service", [site.fqdn("xcache")])
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cryptography import x509
 
+from casa_install.credentials import provided
 from casa_install.site.ini import Given
 from casa_install.site.model import Host, Profile
 from casa_install.site.problems import Place, Problems
@@ -22,6 +23,7 @@ PRIVATE_DOMAINS = ("test", "internal", "lan", "home.arpa", "localhost", "localdo
 _NODE_BITS = 24  # each Kubernetes node takes a /24 of the pod network
 _UNUSABLE = tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")))
 _UNITS = {"Mi": 1, "Gi": 1024, "Ti": 1024 * 1024}
+_Held = TypeVar("_Held")
 
 
 class SiteChecks:
@@ -38,7 +40,7 @@ class SiteChecks:
         given = self.given.get(f"casa_{field}")
         return place_of(given, loc) if given else self.head
 
-    def run(self, hosts: Sequence[Host], directory: Path) -> None:
+    def run(self, hosts: Sequence[Host]) -> None:
         """All of them."""
         self.networks()
         self.node_networks(hosts)
@@ -46,7 +48,8 @@ class SiteChecks:
         self.login()
         self.users()
         self.profiles()
-        self.certificates(directory)
+        self.authorities()
+        self.service_certificate()
         self.endpoints()
 
     def networks(self) -> None:
@@ -135,18 +138,39 @@ class SiteChecks:
                 self.problems.add(place, f"{label}: its worker's memory {profile.worker_memory} leaves the pod nothing",
                                   f"write a worker_memory below {profile.memory}")
 
-    def certificates(self, directory: Path) -> None:
-        """Trusted CAs are there and are PEM certificates."""
+    def authorities(self) -> None:
+        """Files of authorities hold certificates; those of the cache's origin are told apart by their subjects."""
         for index, file in enumerate(self.values.get("trusted_cas") or ()):
-            place = self.place("trusted_cas", index)
-            try:
-                if not x509.load_pem_x509_certificates((directory / file.expanduser()).read_bytes()):
-                    raise ValueError
-            except (OSError, RuntimeError) as error:
-                self.problems.add(place, f"{file} cannot be read ({getattr(error, 'strerror', None) or error})",
-                                  "write the path of a PEM file, relative to the inventory")
-            except ValueError:
-                self.problems.add(place, f"{file} holds no PEM certificate", "convert it: openssl x509 -inform DER …")
+            self._held(provided.read_certificates, file, self.place("trusted_cas", index))
+        seen: dict[x509.Name, x509.Certificate] = {}
+        for index, file in enumerate(self.values.get("xcache_origin_cas") or ()):
+            place = self.place("xcache_origin_cas", index)
+            for certificate in self._held(provided.read_certificates, file, place) or ():
+                if seen.setdefault(certificate.subject, certificate) != certificate:
+                    self.problems.add(place, f"{file} has a second certificate of "
+                                             f"{certificate.subject.rfc4514_string()}",
+                                      "keep one of them: XRootD finds an authority by its subject")
+
+    def service_certificate(self) -> None:
+        """The cache's own certificate and its key come together, are fit for use and belong to each other."""
+        for field, other in (("xcache_certificate", "xcache_key"), ("xcache_key", "xcache_certificate")):
+            if f"casa_{field}" in self.given and f"casa_{other}" not in self.given:
+                self.problems.add(self.place(field), f"casa_{other} is missing",
+                                  f"casa_{field} needs it: write casa_{other}")
+        file, key_file = self.values.get("xcache_certificate"), self.values.get("xcache_key")
+        certificate = file and self._held(provided.read_certificate, file, self.place("xcache_certificate"))
+        key = key_file and self._held(provided.read_key, key_file, self.place("xcache_key"))
+        if certificate and key and certificate.public_key() != key.public_key():
+            self.problems.add(self.place("xcache_key"), f"{key_file} is not the key of {file}",
+                              "write the key that the certificate was made for")
+
+    def _held(self, read: Callable[[Path], _Held], file: Path, place: Place) -> _Held | None:
+        """What a file holds, or None after noting why it cannot serve."""
+        try:
+            return read(file)
+        except provided.UnusableError as error:
+            self.problems.add(place, str(error), error.remedy)
+            return None
 
     def endpoints(self) -> None:
         """Ports are ports."""

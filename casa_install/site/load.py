@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,12 @@ def load_site(inventory: Path, *, vault_password: Path | None = None, rehearse: 
     variables = collect(read, Opener(vault_password, problems), problems)
     if rehearse:
         variables.site["casa_rehearsal"] = Given("casa_rehearsal", "true", read.end, ini=True)
-    values = _values(read, variables, problems)
+    directory = inventory.absolute().parent
+    values = {name: _placed(value, directory) for name, value in _values(read, variables, problems).items()}
     check_groups(read, variables, values, problems)
     hosts = build_hosts(read, variables, values, problems)
-    SiteChecks(values, variables.site, _head(read), problems).run(hosts, inventory.parent)
+    SiteChecks(values, variables.site, _head(read), problems).run(hosts)
     problems.stop_if_any()
-    directory = inventory.absolute().parent
-    values["trusted_cas"] = tuple(directory / file.expanduser() for file in values["trusted_cas"])
     return Site(settings=Settings(**values), hosts=tuple(hosts), inventory=inventory.absolute())
 
 
@@ -46,6 +46,17 @@ def _head(read: Inventory) -> Place:
     """Where a setting that is missing belongs."""
     group = read.groups.get("all")
     return group.place if group else read.end
+
+
+def _placed(value: Any, directory: Path) -> Any:
+    """A value whose paths are absolute: they are written relative to the inventory."""
+    if isinstance(value, tuple):
+        return tuple(_placed(each, directory) for each in value)
+    if not isinstance(value, Path):
+        return value
+    with contextlib.suppress(RuntimeError):  # the ~ of nobody stays, and is missed when the file is read
+        value = value.expanduser()
+    return directory / value
 
 
 def _values(read: Inventory, variables: Variables, problems: Problems) -> dict[str, Any]:

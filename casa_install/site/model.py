@@ -168,6 +168,13 @@ class Settings(Frozen):
     """The site's name in the experiment: XRootD's sitename and the tokens' location."""
     xcache_origin: Endpoint | None = None
     """``host:port`` of the storage behind the cache; the ``origin`` group's host by default."""
+    xcache_certificate: Path | None = None
+    """PEM file of the certificate by which the cache identifies itself to that storage, with an RSA key; by default one
+    of the site CA, which that storage must then be told to trust."""
+    xcache_key: Path | None = None
+    """PEM file of that certificate's key, not encrypted and readable by its owner alone."""
+    xcache_origin_cas: tuple[Path, ...] = ()
+    """PEM files of the authorities, roots and intermediates, that vouch for that storage; the site CA always does."""
     xcache_memory: int = Field(default=2, ge=1, le=512)
     """Memory of the cache process in GiB."""
 

@@ -2,8 +2,10 @@
 
     variables.py FOLDER NETWORK
 
-The folder then holds ``variables.json``, ``hosts`` (lines for /etc/hosts), ``data/`` (small files for the origin) and
-``stranger.json`` (a certificate of the same authority that nobody has let in). A second run changes nothing.
+The site is one whose storage belongs to others: it has an authority of its own, which vouches for the cache as well,
+and does not know the site's. The folder then holds ``variables.json``, ``storage.json`` (what differs on the storage),
+``hosts`` (lines for /etc/hosts), ``data/`` (small files for the origin), ``stranger.json`` and ``site.json``
+(certificates of the storage's and of the site's authority that nobody has let in). A second run changes nothing.
 """
 
 from __future__ import annotations
@@ -15,12 +17,14 @@ import os
 import random
 import sys
 import tarfile
+from collections.abc import Callable
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
 from casa_install.credentials import Credentials
-from casa_install.credentials.grid import grid_certificate
+from casa_install.credentials.authority import Pair, make_authority
+from casa_install.credentials.grid import grid_certificate, make_grid_leaf
 from casa_install.rolevars import origin, xcache, xrootd
 from casa_install.site.model import Host, Settings, Site
 from casa_install.supply import Supply, cache_directory
@@ -44,14 +48,30 @@ def write_data(folder: Path) -> None:
     (folder / "SHA256SUMS").write_text(sums)
 
 
+def kept(folder: Path, name: str, make: Callable[[], Pair]) -> Pair:
+    """A certificate and its key in ``<name>.pem`` and ``<name>.key``, made once."""
+    certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
+    if not key.exists():
+        made = make()
+        certificate.write_text(made.certificate)
+        key.write_text(made.key)
+    return Pair(certificate.read_text(), key.read_text())
+
+
 def main(folder: Path, network: IPv4Network) -> None:
     """Write everything."""
     os.umask(0o077)
     os.environ["XDG_CONFIG_HOME"] = str(folder / "config")
     cache, storage, client = network[11], network[12], network[13]
+    authority = kept(folder, "authority", lambda: make_authority("storage.test"))
+    kept(folder, "service", lambda: make_grid_leaf(authority, "cache of casa", ["xcache.casa.test"]))
+    server = kept(folder, "server", lambda: make_grid_leaf(authority, "storage", ["origin-1.casa.test"]))
+    stranger = kept(folder, "stranger", lambda: make_grid_leaf(authority, "stranger", ["client-1.casa.test"]))
     site = Site(
         settings=Settings(site_name="molecule", domain="casa.test", network=network, public_address=network[200],
-                          rehearsal=True, authenticator="dummy", users=("alice",), xcache_memory=1),
+                          rehearsal=True, authenticator="dummy", users=("alice",), xcache_memory=1,
+                          xcache_certificate=folder / "service.pem", xcache_key=folder / "service.key",
+                          xcache_origin_cas=(folder / "authority.pem",)),
         hosts=(Host(name="cache-1", address=cache, groups=("xcache",)),
                Host(name="origin-1", address=storage, groups=("origin",))),
         inventory=folder / "site.ini",
@@ -69,9 +89,15 @@ def main(folder: Path, network: IPv4Network) -> None:
         "xrootd_certificates": variables["xrootd_certificates"] | {
             "client-1": vars(credentials.certificate("client-1", ["client-1.casa.test"]))},
     }
-    (folder / "variables.json").write_text(json.dumps(variables, indent=2))
-    stranger = grid_certificate(credentials, "stranger", ["client-1.casa.test"])
-    (folder / "stranger.json").write_text(json.dumps(vars(stranger)))
+    authorities = {name: pem for name, pem in variables["xrootd_authorities"].items() if name != "casa-site"}
+    files = {
+        "variables": variables,
+        "storage": {"xrootd_authorities": authorities, "xrootd_certificates": {"origin-1": vars(server)}},
+        "stranger": vars(stranger),
+        "site": vars(grid_certificate(credentials, "xcache-service", ["xcache.casa.test"])),
+    }
+    for name, content in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(content, indent=2))
     (folder / "hosts").write_text(
         f"{cache} cache-1.casa.test cache-1 xcache.casa.test xcache\n{storage} origin-1.casa.test origin-1\n"
         f"{client} client-1.casa.test client-1\n")

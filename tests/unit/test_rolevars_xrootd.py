@@ -10,6 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from casa_install.credentials import Credentials
+from casa_install.credentials.authority import make_authority
+from casa_install.credentials.grid import make_grid_leaf
 from casa_install.rehearsal import data
 from casa_install.rolevars import origin, xcache, xrootd
 from casa_install.site.model import Site
@@ -62,6 +64,43 @@ def test_a_sites_own_storage_is_used(site: Site, supply: Supply) -> None:
         "settings": site.settings.model_copy(update={"xcache_origin": "redirector.example.org:1094"})})
     assert xcache.variables(elsewhere, supply, Credentials(site))["xcache_origin"] == "redirector.example.org:1094"
     assert xcache.origin(site) == "origin-1.casa.test:1094"
+
+
+@pytest.fixture
+def with_own(site: Site, tmp_path: Path) -> Site:
+    """The site with a certificate and an authority of its own; each file holds more than that."""
+    first, second = make_authority("first.test"), make_authority("second.test")
+    own = make_grid_leaf(first, "own", ["xcache.casa.test"])
+    files = {"own.pem": own.certificate + own.key, "own.key": own.key,
+             "cas.pem": first.certificate + second.certificate}
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+        (tmp_path / name).chmod(0o600)
+    return site.model_copy(update={"settings": site.settings.model_copy(update={
+        "xcache_certificate": tmp_path / "own.pem", "xcache_key": tmp_path / "own.key",
+        "xcache_origin_cas": (tmp_path / "cas.pem",)})})
+
+
+def test_a_sites_own_certificate_is_used(with_own: Site, supply: Supply) -> None:
+    credentials = Credentials(with_own)
+    made = xcache.variables(with_own, supply, credentials)
+    assert origin.subject(made["xcache_service_certificate"]) == "/O=casa-install/CN=own"
+    assert made["xcache_service_key"] == (with_own.directory.parent / "own.key").read_text()
+    assert origin.variables(with_own, supply, credentials)["origin_identities"] == {"xcache": "/O=casa-install/CN=own"}
+
+
+def test_a_key_beside_the_certificate_stays_where_it_is(with_own: Site, supply: Supply) -> None:
+    assert "PRIVATE" not in xcache.variables(with_own, supply, Credentials(with_own))["xcache_service_certificate"]
+
+
+def test_each_authority_of_the_origin_is_installed_by_itself(with_own: Site, supply: Supply) -> None:
+    credentials = Credentials(with_own)
+    authorities = xrootd.variables(with_own, supply, credentials)["xrootd_authorities"]
+    assert authorities["casa-site"] == credentials.ca_certificate
+    assert len(authorities) == 3
+    for name, pem in authorities.items():
+        assert name.startswith("casa-")
+        assert pem.count("BEGIN CERTIFICATE") == 1
 
 
 def test_other_data_have_another_place(tmp_path: Path) -> None:

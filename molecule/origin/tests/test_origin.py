@@ -13,7 +13,8 @@ import testinfra
 
 FOLDER = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 VARIABLES: dict[str, Any] = json.loads((FOLDER / "variables.json").read_text())
-STRANGER: dict[str, Any] = json.loads((FOLDER / "stranger.json").read_text())
+STRANGER: dict[str, str] = json.loads((FOLDER / "stranger.json").read_text())
+SITE: dict[str, str] = json.loads((FOLDER / "site.json").read_text())
 SUMS = {line[66:]: line[:64] for line in (FOLDER / "data" / "SHA256SUMS").read_text().splitlines()}
 SERVICE = {"certificate": VARIABLES["xcache_service_certificate"], "key": VARIABLES["xcache_service_key"]}
 NAME = next(iter(SUMS))
@@ -68,7 +69,8 @@ def test_the_caches_certificate_reads(client: Any, origin: Any) -> None:
     assert after["opens"] - before.get("opens", 0) == 1
 
 
-@pytest.mark.parametrize("pair", [STRANGER, None], ids=["of the same authority", "none"])
+@pytest.mark.parametrize("pair", [STRANGER, SITE, None],
+                         ids=["of the same authority", "of the site's authority", "none"])
 def test_no_other_certificate_reads(client: Any, origin: Any, pair: dict[str, str] | None) -> None:
     before = served(origin)
     done = read(client, pair)

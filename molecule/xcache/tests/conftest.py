@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import os
 import shlex
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ import testinfra
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from pymacaroons import Macaroon
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "images" / "hub"))
+
+from casa_hub.credentials.tokens import MACAROON_ACTIVITY, MACAROON_PATH
 
 FOLDER = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 VARIABLES: dict[str, Any] = json.loads((FOLDER / "variables.json").read_text())
@@ -47,7 +52,7 @@ def client() -> Any:
 
 
 def macaroon(hours: float = 1, key: bytes | None = None, location: str = VARIABLES["xcache_site"],
-             activity: str = "DOWNLOAD", path: str = "/store") -> str:
+             activity: str = MACAROON_ACTIVITY, path: str = MACAROON_PATH) -> str:
     """A user's token as the credentials service makes it, or one that differs in a single point."""
     before = dt.datetime.now(dt.UTC) + dt.timedelta(hours=hours)
     token = Macaroon(location=location, identifier=str(uuid.uuid4()),

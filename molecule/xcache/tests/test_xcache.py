@@ -66,8 +66,9 @@ def test_a_second_read_needs_no_origin(read: Transfer, cache: Any, origin: Any) 
     {"key": secrets.token_bytes(64)},
     {"location": "T1_XX_Elsewhere"},
     {"path": "/store/user"},
+    {"path": "/store/mc/te/"},
     {"activity": "LIST"},
-], ids=["expired", "too long-lived", "wrong key", "other site", "other path", "may only list"])
+], ids=["expired", "too long-lived", "wrong key", "other site", "other path", "beginning of a name", "may only list"])
 def test_a_flawed_token_reads_nothing(read: Transfer, flaw: dict[str, Any]) -> None:
     assert read(FIRST, macaroon(**flaw)).denied
 
@@ -86,6 +87,23 @@ def test_nothing_is_written(client: Any, activity: str) -> None:
         assert done.rc != 0, command
 
 
+def test_a_tree_whose_name_begins_alike_is_not_exported(read: Transfer, issuer: Any) -> None:
+    for token in (macaroon(path="/"), issuer(scope="storage.read:/")):
+        outcome = read("/store-private/file.root", token)
+        assert outcome.status != 0
+        assert "is disallowed" in outcome.said
+
+
+def test_nobody_evicts_what_he_may_not_read(client: Any, cache: Any, read: Transfer) -> None:
+    assert read(FIRST, macaroon()).status == 0
+    for token in ("garbage", macaroon(path="/store/user/"), macaroon(activity="LIST")):
+        client.check_output(f"umask 077; printf %s {token} > /root/token")
+        for command in ("evict", "fevict"):
+            done = client.run(f"BEARER_TOKEN_FILE=/root/token timeout 60 xrdfs xcache cache {command} {FIRST}")
+            assert done.rc != 0, command
+    assert cache.file(f"/var/cache/xcache{FIRST}").exists
+
+
 def test_other_folders_of_the_host_are_not_exported(read: Transfer) -> None:
     for name in ("/etc/passwd", "/store/../etc/passwd", "/store/../pfc-stats/DirStat.json"):
         assert read(name, macaroon(path="/")).status != 0
@@ -97,6 +115,14 @@ def test_a_token_of_an_issuer_reads(read: Transfer, issuer: Any) -> None:
     assert read(FIRST, issuer(seconds=-600)).denied
     assert read(FIRST, issuer(scope="storage.read:/store/user")).denied
     assert read(FIRST, issuer(audience="https://elsewhere.casa.test")).denied
+
+
+def test_authorities_are_those_that_the_site_names(cache: Any) -> None:
+    folder = "/etc/grid-security/certificates"
+    named = sorted(f"{name}.pem" for name in VARIABLES["xrootd_authorities"])
+    assert sorted(cache.check_output(f"cd {folder} && ls -- *.pem").split()) == named
+    assert sorted(cache.check_output(f"cd {folder} && readlink -- *.0").split()) == named
+    assert not cache.file(f"{folder}/01234567.signing_policy").exists
 
 
 def test_clients_without_tls_are_refused(client: Any) -> None:
