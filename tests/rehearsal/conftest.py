@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 
 from casa_install.facility import Facility
+from casa_install.rehearsal import records
+from casa_install.rehearsal.base import root_of
+from casa_install.rehearsal.hosts import Lab
 from casa_install.verify.context import Context
 from tests import machine
 
@@ -59,15 +62,31 @@ def on_host(host: str, *argv: str) -> str:
         return asyncio.run(context.on(host, *argv))
 
 
-def changes(phase: str) -> int:
-    """How many tasks of a phase have changed something since its record began."""
+def changes() -> list[tuple[str, str, str]]:
+    """Phase, host and task of all that the newest run has changed so far."""
     try:
-        with sqlite3.connect(f"file:{STATE / 'journal.sqlite'}?mode=ro", uri=True) as journal:
-            return int(journal.execute(
-                "select count(*) from change where phase = ? and run = (select max(id) from run)", (phase,),
-            ).fetchone()[0])
+        with closing(sqlite3.connect(f"file:{STATE / 'journal.sqlite'}?mode=ro", uri=True)) as journal:
+            return journal.execute(
+                "select phase, host, task from change where run = (select max(id) from run)").fetchall()
     except sqlite3.OperationalError:
-        return 0
+        return []
+
+
+KEPT = (
+    "etc/.updated", "etc/hosts", "etc/ssh/", "etc/dhcpcd.enter-hook", "etc/systemd/network/",  # the virtual host's own
+    "etc/perl/", "var/lib/apt/", "var/lib/dpkg/", "var/lib/dbus/", "var/lib/systemd/",  # Debian's
+    "var/lib/containerd/", "var/lib/etcd/", "var/lib/kubelet/", "var/lib/localpv/", "var/lib/docker/",  # mount points
+)
+
+
+def left_on(lab: Lab, host: str) -> list[str]:
+    """Files that a virtual host has beyond the base file system, in the trees where roles put theirs."""
+    record = records.load(lab.name)
+    assert record
+    upper, lower = lab.folder / "hosts" / host / "upper", root_of(record.hosts[host].base)
+    own = (path.relative_to(upper) for top in ("etc", "usr/local", "opt", "srv", "var/lib")
+           for path in (upper / top).rglob("*") if path.is_symlink() or path.is_file())
+    return sorted(str(path) for path in own if not str(path).startswith(KEPT) and not os.path.lexists(lower / path))
 
 
 def killed_in(phase: str, after: int, limit: float = 1500) -> None:
@@ -78,7 +97,7 @@ def killed_in(phase: str, after: int, limit: float = 1500) -> None:
     running = subprocess.Popen(command("apply", "--no-verify"), stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
     began = time.monotonic()
     try:
-        while changes(phase) < after:
+        while sum(changed == phase for changed, _, _ in changes()) < after:
             assert running.poll() is None, f"the run ended before phase {phase} had {after} changes"
             assert time.monotonic() - began < limit, f"phase {phase} did not get to {after} changes"
             time.sleep(0.1)
