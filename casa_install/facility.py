@@ -72,6 +72,16 @@ class Facility:
             "ansible_ssh_common_args": f"-o UserKnownHostsFile={self.lab.known_hosts} -o IdentitiesOnly=yes",
         }
 
+    def roles_of(self, phase: Phase) -> set[str]:
+        """Names of the roles that a phase's playbook applies; a role that it only removes is none of them.
+
+        :raises KeyError: the playbook takes a role's name from a variable that no setting decides.
+        """
+        assert phase.playbook
+        chosen = {"{{ condor_containers }}": self.site.settings.job_containers}
+        names = _names_of_roles(yaml.safe_load(phase.playbook.read_text()))
+        return {chosen[name] if "{{" in name else name for name in names}
+
     def role_variables(self, role: str) -> dict[str, Any]:
         """The variables of one role, every name prefixed by the role's."""
         module = importlib.import_module(f"casa_install.rolevars.{role}")
@@ -92,7 +102,7 @@ class Facility:
         """A digest of all that decides what a phase makes: playbook, roles, their variables, its hosts."""
         assert phase.playbook
         digest = hashlib.sha256(phase.playbook.read_bytes())
-        for role in sorted(roles_of(phase)):
+        for role in sorted(self.roles_of(phase)):
             for file in sorted(p for p in (ROOT / "roles" / role).rglob("*") if p.is_file()):
                 digest.update(f"{file.relative_to(ROOT)}\n".encode())
                 digest.update(file.read_bytes())
@@ -101,14 +111,12 @@ class Facility:
         return digest.hexdigest()
 
 
-def roles_of(phase: Phase) -> set[str]:
-    """Names of the roles that a phase's playbook applies."""
-    assert phase.playbook
-    plays = yaml.safe_load(phase.playbook.read_text())
+def _names_of_roles(plays: list[dict[str, Any]]) -> set[str]:
+    """Names of the roles in a playbook, as they are written there."""
     names = {role if isinstance(role, str) else role["role"] for play in plays for role in play.get("roles", ())}
     tasks = [task for play in plays for part in ("pre_tasks", "tasks", "post_tasks") for task in play.get(part, ())]
     for task in tasks:
         for module in ("ansible.builtin.include_role", "ansible.builtin.import_role"):
-            if module in task:
+            if module in task and task[module].get("tasks_from") != "remove":
                 names.add(task[module]["name"])
     return names

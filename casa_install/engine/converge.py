@@ -13,7 +13,7 @@ from casa_install.engine import playbook, scheduler, survey
 from casa_install.engine.journal import Journal
 from casa_install.engine.playbook import Failure, Listener, Play
 from casa_install.engine.progress import Progress
-from casa_install.facility import Facility, roles_of
+from casa_install.facility import Facility
 from casa_install.phases import PLAYBOOKS, Phase
 
 SIDE_BY_SIDE = 3  # playbooks at once; the installing machine's two cores are the limit, not the hosts
@@ -125,7 +125,7 @@ class Convergence:
         plays = [Play(PLAYBOOKS / "begin.yml", mark), Play(phase.playbook), Play(PLAYBOOKS / "finish.yml", mark)]
         listener = Listener(task=lambda title: self.progress.step(phase.name, title),
                             changed=lambda host, task: self.journal.change(phase.name, host, task))
-        outcome = self._play(phase.name, plays, roles_of(phase), listener)
+        outcome = self._play(phase.name, plays, self.facility.roles_of(phase), listener)
         if not outcome.ok:
             self.verdict.failures[phase.name] = outcome.failures
         return outcome.changed

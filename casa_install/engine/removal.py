@@ -9,7 +9,7 @@ from casa_install.engine import playbook
 from casa_install.engine.converge import Verdict
 from casa_install.engine.playbook import Listener, Play
 from casa_install.engine.progress import Progress
-from casa_install.facility import Facility, roles_of
+from casa_install.facility import Facility
 from casa_install.phases import PLAYBOOKS, phases_of
 
 TITLE = "The facility is gone"
@@ -24,7 +24,7 @@ def remove_from_hosts(facility: Facility, progress: Progress) -> Verdict:
     log.parent.mkdir(parents=True, exist_ok=True)
     work = site.state / "work"
     variables = work / "remove.vault"
-    roles = {role for phase in phases_of(site) if phase.playbook for role in roles_of(phase)}
+    roles = {role for phase in phases_of(site) if phase.playbook for role in facility.roles_of(phase)}
     progress.plan("remove", TITLE)
     try:
         with progress:

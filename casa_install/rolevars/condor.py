@@ -63,7 +63,7 @@ def update_seconds(cores: int) -> int:
 
 
 def variables(site: Site, supply: Supply, credentials: Credentials) -> dict[str, Any]:
-    """Return the pool's layout, the users of the access point, keys and the daemons' tokens."""
+    """Return the pool's layout, the users of the access point, keys, the daemons' tokens, and what jobs run in."""
     settings = site.settings
     members = [host for host in site.hosts if roles_of(host)]
     tokens = {}
@@ -92,6 +92,8 @@ def variables(site: Site, supply: Supply, credentials: Credentials) -> dict[str,
         "condor_users_key": credentials.condor_key("USERS"),
         "condor_tokens": tokens,
         "condor_update_seconds": update_seconds(cores),
+        "condor_containers": settings.job_containers,
         "condor_container_binds": ["/etc/casa/ca.crt:/etc/casa/ca.crt:ro"],
+        "condor_worker_image": supply.image("worker").rpartition(":")[2],
         "condor_shared_kernel": settings.rehearsal,
     }

@@ -13,6 +13,8 @@ HUB, USERS, ROUTES = "casa-hub", "casa-users", "casa-routes"
 CREDENTIALS_HOST = f"credentials.{HUB}.svc.cluster.local"
 CREDENTIALS_PORT = 8443
 CONDOR_PORT, XROOTD_PORT = 9618, 1094
+WORKER_DIRECTORY = "/var/lib/casa/worker/"
+"""Where the role ``apptainer`` puts the worker image; the slash tells HTCondor that it is a directory."""
 FIRST_FREE_PORT, LAST_PORT = 1024, 65535
 NODE_PORTS = (2379, 2381), (4240, 4250), (6443, 6443), (9878, 9893), (10248, 10260)
 """Where a Kubernetes node's own daemons listen: closed to users' pods even if jobs run on the node."""
@@ -85,13 +87,19 @@ def user_egress(site: Site) -> list[dict[str, Any]]:
     return [{"cidr": f"{host.address}/32", "ports": ports} for host, ports in places]
 
 
-def user_environment(site: Site) -> dict[str, str]:
+def job_image(site: Site, supply: Supply) -> str:
+    """What workers' jobs run in: the directory into which execute points unpack the image, or docker's name of it."""
+    return supply.image("worker") if site.settings.job_containers == "docker" else WORKER_DIRECTORY
+
+
+def user_environment(site: Site, supply: Supply) -> dict[str, str]:
     """What a user's pod has to know of the site."""
     access = site.one("condor_access")
     return {
         "CASA_CONDOR_HOST": site.fqdn(site.one("condor_manager")),
         "CASA_SCHEDD_ADDRESS": f"<{access.address}:{CONDOR_PORT}?sock=schedd>",
         "CASA_SCHEDD_NAME": site.fqdn(access),
+        "CASA_WORKER_IMAGE": job_image(site, supply),
     }
 
 
@@ -126,7 +134,7 @@ def hub_config(site: Site, supply: Supply) -> dict[str, Any]:
         "storage_class": "casa-local",
         "home_size": settings.home_size,
         "profiles": [profile(entry, rehearsal=settings.rehearsal) for entry in settings.profiles],
-        "environment": user_environment(site),
+        "environment": user_environment(site, supply),
         "credentials_url": f"https://{CREDENTIALS_HOST}:{CREDENTIALS_PORT}",
     }
 

@@ -51,6 +51,7 @@ class SiteChecks:
         self.authorities()
         self.service_certificate()
         self.endpoints()
+        self.job_containers(hosts)
 
     def networks(self) -> None:
         """Networks are of use and do not overlap."""
@@ -177,6 +178,16 @@ class SiteChecks:
         origin = self.values.get("xcache_origin")
         if origin and int(str(origin).rpartition(":")[2]) > 65535:
             self.problems.add(self.place("xcache_origin"), f"{origin} has a port above 65535", "write host:port")
+
+    def job_containers(self, hosts: Sequence[Host]) -> None:
+        """Docker has its hosts for itself: Kubernetes would bring a second containerd."""
+        if self.values.get("job_containers") != "docker":
+            return
+        for host in hosts:
+            if "condor_execute" in host.groups and {"kube_control", "kube_workers", "gateway"} & set(host.groups):
+                self.problems.add(self.place("job_containers"),
+                                  f"casa_job_containers=docker, but {host.name} is a Kubernetes node too",
+                                  f"write apptainer, or another host than {host.name} in [condor_execute]")
 
 
 def _mebibytes(quantity: str) -> int:

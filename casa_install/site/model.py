@@ -161,6 +161,8 @@ class Settings(Frozen):
                 worker_cores=4, worker_memory="8Gi"),
     )
     """Choices of the spawn page, the first is the default."""
+    job_containers: Literal["apptainer", "docker"] = "apptainer"
+    """What runs jobs. ``apptainer`` needs no privileges; ``docker`` makes HTCondor's account as good as root."""
     home_size: Quantity = "10Gi"
     """Size of a user's home volume."""
     cms_site: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{3,40}$"),

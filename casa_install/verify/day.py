@@ -14,11 +14,14 @@ import secrets
 import time
 
 from casa_install.rehearsal import data, reference
+from casa_install.rolevars.hub import job_image
 from casa_install.supply import cache_directory
 from casa_install.verify.context import Check, CheckError, Context, expect
 from casa_install.verify.jupyter import UserSession
 from casa_install.verify.sessions import SCHEDULER, both, code, notebook, sessions, start_server
 
+IMAGE = {"apptainer": "ContainerImage", "docker": "DockerImage"}
+"""Attribute of a job that names what it runs in."""
 WORKERS = 2
 ANALYSIS = 600  # seconds for one pass of the analysis
 BLOCK = 512 * 1024  # bytes that the cache fetches at least
@@ -88,14 +91,15 @@ async def workers(context: Context) -> str:
     await both(context, scale)
     took = time.monotonic() - began
     rows = (await context.on(context.site.one("condor_access").name, "condor_q", "-allusers", "-constraint",
-                             "JobStatus == 2", "-af", "User", "AcctGroupUser", "ContainerImage", "DaskSchedulerAddress",
-                             )).splitlines()
+                             "JobStatus == 2", "-af", "User", "AcctGroupUser", IMAGE[settings.job_containers],
+                             "DaskSchedulerAddress")).splitlines()
+    wanted = job_image(context.site, context.facility.supply)
     for session in sessions(context):
         own = [row.split() for row in rows if row.startswith(f"{session.user}@{settings.domain} ")]
         expect(len(own) >= WORKERS, f"{session.user}@{settings.domain} has {len(own)} running jobs, expected {WORKERS}")
         for _, account, image, address in own:
             expect(account == session.user, f"a job of {session.user} is charged to {account}")
-            expect(image.startswith("/var/lib/casa/worker"), f"a job of {session.user} runs in {image}")
+            expect(image == wanted, f"a job of {session.user} runs in {image}, expected {wanted}")
             expect(address == f"tls://{session.user}.dask.{settings.domain}:8786",
                    f"a worker of {session.user} dials {address}")
     return f"{len(rows)} container jobs after {took:.1f} s, under their users' names"

@@ -6,16 +6,19 @@ import asyncio
 
 from casa_install.verify.context import Check, Context, expect
 
+RUNS = {"apptainer": "HasSIF", "docker": "HasDocker"}
+"""What an execute point tells once its starter has run a container."""
 PATIENCE = 60  # seconds for execute points to advertise themselves after a restart of the manager
 
 
 async def members(context: Context) -> str:
     """Every execute point advertises slots with the worker image that the registry holds."""
     manager = context.site.one("condor_manager").name
+    runs = RUNS[context.site.settings.job_containers]
     wanted = {context.site.fqdn(h) for h in context.site.group("condor_execute")}
     for _ in range(PATIENCE // 5):
         rows = (await context.on(manager, "condor_status", "-startd", "-af", "Machine", "CasaWorkerImage",
-                                 "HasSIF", "TotalCpus")).splitlines()
+                                 runs, "TotalCpus")).splitlines()
         found = {row.split()[0]: row.split()[1:] for row in rows}
         if set(found) >= wanted:
             break
@@ -25,7 +28,7 @@ async def members(context: Context) -> str:
     tag = context.facility.supply.image("worker").rpartition(":")[2]
     for machine in wanted:
         expect(found[machine][0] == tag, f"{machine} has worker image {found[machine][0]}, expected {tag}")
-        expect(found[machine][1] == "true", f"{machine} cannot run container jobs (HasSIF is {found[machine][1]})")
+        expect(found[machine][1] == "true", f"{machine} cannot run container jobs ({runs} is {found[machine][1]})")
     return f"{len(wanted)} execute points with worker image {tag}"
 
 

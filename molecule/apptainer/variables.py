@@ -44,6 +44,8 @@ def main() -> None:
     supply, credentials = Supply(site.registry, folder / "cache"), Credentials(site)
     variables = condor.variables(site, supply, credentials) | registry.variables(site, supply, credentials)
     variables["apptainer_ca"] = credentials.ca_certificate
+    variables["scenario_ca"] = credentials.ca_certificate
+    variables["condor_worker_image"] = "one"
     variables["apptainer_image"] = f"{site.registry}/casa/worker:one"
     write_private(folder / "variables.json", json.dumps(variables).encode())
 

@@ -40,6 +40,11 @@ class Names:
         return self.folder
 
 
+def with_docker(site: Site) -> Site:
+    """The site as if its jobs ran in docker."""
+    return site.model_copy(update={"settings": site.settings.model_copy(update={"job_containers": "docker"})})
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     made = tmp_path_factory.mktemp("site")
@@ -104,8 +109,15 @@ def test_configurations_are_what_the_programs_read(variables: dict[str, Any]) ->
     settings = HubSettings.model_validate_json(json.dumps(variables["hub_config"]))
     assert settings.users == ("alice", "bob")
     assert settings.profiles[1].worker is not None
+    assert settings.environment["CASA_WORKER_IMAGE"] == "/var/lib/casa/worker/"
     assert settings.environment["CASA_SCHEDD_ADDRESS"] == "<10.90.0.21:9618?sock=schedd>"
     CredentialsSettings.model_validate_json(json.dumps(variables["hub_credentials_config"]))
+
+
+def test_docker_finds_the_image_by_its_name(site: Site, folder: Path) -> None:
+    docker = with_docker(site)
+    environment = hub.user_environment(docker, cast(Supply, Names(folder)))
+    assert environment["CASA_WORKER_IMAGE"] == "registry.casa.test:5000/casa/worker:1"
 
 
 def test_rehearsals_are_promised_little_and_iron_everything(site: Site) -> None:

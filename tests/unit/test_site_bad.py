@@ -85,6 +85,10 @@ BAD = {
     "quantity": added("casa_home_size=10GB", "write a whole number with Mi, Gi or Ti"),
     "cms site": added("casa_cms_site=T2-US", "3 to 40 letters, digits and underscores"),
     "mirror": added("casa_debian_mirror=mirror.lan/debian", "starts with http:// or https://"),
+    "unknown containers": added("casa_job_containers=podman", "is podman; write apptainer or docker"),
+    "docker beside Kubernetes": (replaced(("[registry]", "[condor_execute]\nkube-2\n[registry]"))
+                                 + "casa_job_containers=docker\n", {}, INI, GOOD.count("\n") + 3,
+                                 "but kube-2 is a Kubernetes node too; write apptainer, or another host than kube-2"),
     "unknown authenticator": swapped("=dummy", "=ldap", "write dummy or oidc"),
     "dummy in public": swapped("casa_authenticator=dummy", "casa_authenticator=dummy\ncasa_home_size=1Gi", "x"),
     "placeholder": swapped("site_name=casa", "site_name=CHANGEME", "still has CHANGEME in it"),

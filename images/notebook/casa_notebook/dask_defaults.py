@@ -12,8 +12,19 @@ CLUSTER_NAME = "Coffea-casa cluster"
 START_WORKER = "exec /usr/local/bin/casa-worker"
 
 
+def universe(image: str) -> dict[str, str]:
+    """In what a worker's job runs: apptainer for a directory of the execute points, docker for an image's name.
+
+    Docker's containers share the execute point's network as apptainer's do. With the two mapped ports of the client
+    library's own defaults, a restart of a cluster's workers never ends.
+    """
+    if image.startswith("/"):
+        return {"universe": "container", "container_image": image, "transfer_container": "False", "docker_image": ""}
+    return {"universe": "docker", "docker_image": image, "docker_network_type": "host"}
+
+
 def jobqueue(settings: Settings) -> dict[str, Any]:
-    """Workers' size and how their jobs run: in the container universe, from an image on the execute point."""
+    """Workers' size and how their jobs run."""
     return {
         "cores": settings.cores,
         "memory": settings.memory,
@@ -22,10 +33,7 @@ def jobqueue(settings: Settings) -> dict[str, Any]:
         "python": "/opt/casa/bin/python",
         "job-script-prologue": [START_WORKER],
         "job-extra-directives": {
-            "universe": "container",
-            "container_image": settings.worker_image,
-            "transfer_container": "False",
-            "docker_image": "",
+            **universe(settings.worker_image),
             "container_service_names": "",
             # A worker that ended by itself would stay in the queue for ten days.
             "leave_in_queue": "False",

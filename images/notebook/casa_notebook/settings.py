@@ -11,6 +11,10 @@ NAME = r"[a-z0-9-]+(\.[a-z0-9-]+)+"
 REQUIRED = {
     "HOST_IP": (NAME, "the DNS name of this server's scheduler, <user>.dask.<domain>"),
     "CASA_DOMAIN": (NAME, "the site's domain, which is also the pool's trust domain"),
+    "CASA_WORKER_IMAGE": (
+        r"/([A-Za-z0-9._-]+/)+|[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)+:[A-Za-z0-9._-]+",
+        "the workers' image, /a/directory/ of execute points or registry:port/name:tag",
+    ),
     "CASA_CONDOR_HOST": (NAME, "the central manager's full name"),
     "CASA_SCHEDD_NAME": (NAME, "the access point's full name"),
     "CASA_SCHEDD_ADDRESS": (
@@ -33,7 +37,7 @@ class Settings:
     domain: str
     schedd_address: str
     worker_image: str
-    """Image or unpacked directory on the execute points; a directory ends in a slash."""
+    """A directory of the execute points, for apptainer, or an image's full name, for docker."""
     cores: int
     memory: str
     disk: str
@@ -70,7 +74,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         scheduler_name=environ.get("HOST_IP", ""),
         domain=environ.get("CASA_DOMAIN", ""),
         schedd_address=environ.get("CASA_SCHEDD_ADDRESS", ""),
-        worker_image=environ.get("CASA_WORKER_IMAGE", "/var/lib/casa/worker/"),
+        worker_image=environ.get("CASA_WORKER_IMAGE", ""),
         cores=number("CASA_WORKER_CORES", 1, 1),
         memory=size("CASA_WORKER_MEMORY", "2GiB"),
         disk=size("CASA_WORKER_DISK", "1GiB"),

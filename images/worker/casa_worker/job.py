@@ -1,8 +1,8 @@
 """``casa-worker``: becomes the Dask worker of an HTCondor job.
 
-The container shares the execute point's network, so the worker and its nanny take free ports on the
-execute point's address. Their names, sizes and the scheduler's address come from the job ad, the
-certificates and the user's token from the job's sandbox.
+The container, be it apptainer's or docker's, shares the execute point's network, so the worker and
+its nanny take free ports on the execute point's address. Their names, sizes and the scheduler's
+address come from the job ad, the certificates and the user's token from the job's sandbox.
 """
 
 from __future__ import annotations

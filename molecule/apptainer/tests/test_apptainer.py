@@ -34,15 +34,15 @@ def host() -> Any:
     return RUNNER.get_host("exec-1")
 
 
-def converge_worker(tag: str) -> str:
-    """Run the role's part for the worker image as if the image's tag were this."""
-    done = subprocess.run(
-        ["ansible", "exec-1", "-i", os.environ["MOLECULE_INVENTORY_FILE"], "-m", "include_role",
-         "-a", "name=apptainer tasks_from=worker", "-e", f"@{EPHEMERAL / 'variables.json'}",
-         "-e", f"apptainer_image=registry.casa.test:5000/casa/worker:{tag}"],
-        capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+def converge_worker(tag: str) -> None:
+    """Run the phase for the worker image as if the image's tag were this."""
+    for role in ("apptainer", "condor"):
+        done = subprocess.run(
+            ["ansible", "exec-1", "-i", os.environ["MOLECULE_INVENTORY_FILE"], "-m", "include_role",
+             "-a", f"name={role} tasks_from=worker", "-e", f"@{EPHEMERAL / 'variables.json'}",
+             "-e", f"apptainer_image=registry.casa.test:5000/casa/worker:{tag}", "-e", f"condor_worker_image={tag}"],
+            capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def wait(host: Any, command: str, expected: str, seconds: float = 60) -> None:

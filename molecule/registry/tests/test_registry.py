@@ -73,6 +73,13 @@ def test_no_push_without_password(host: Host, where: str, options: str) -> None:
     assert status(there, "/v2/casa/test/manifests/1", f"--request DELETE {options}") == 401
 
 
+def test_docker_does_not_learn_of_the_password(host: Host) -> None:
+    named = f"--resolve registry.casa.test:5000:{URL.split('/')[2].split(':')[0]} https://registry.casa.test:5000/v2/"
+    assert host.check_output(f"{CURL} {named}") == "{}"
+    assert host.check_output(f"{CURL} --output /dev/null --write-out '%{{http_code}}' --request POST "
+                             f"{named}casa/test/blobs/uploads/") == "401"
+
+
 def test_clients_learn_of_the_password(host: Host) -> None:
     answer = host.check_output(f"{CURL} --include {URL}/v2/")
     assert " 401 " in answer

@@ -18,6 +18,7 @@ from casa_notebook.settings import Settings, SettingsError, read_settings
 HUB = {
     "HOST_IP": "alice.dask.casa.test",
     "CASA_DOMAIN": "casa.test",
+    "CASA_WORKER_IMAGE": "/var/lib/casa/worker/",
     "CASA_CONDOR_HOST": "cm.casa.test",
     "CASA_SCHEDD_NAME": "ap.casa.test",
     "CASA_SCHEDD_ADDRESS": "<10.0.0.2:9618?sock=schedd>",
@@ -60,6 +61,22 @@ def test_dask_defaults_are_read_back(tmp_path: Path) -> None:
     assert job["container_image"] == "/var/lib/casa/worker/"
     assert read["jobqueue"]["coffea-casa"]["job-script-prologue"] == ["exec /usr/local/bin/casa-worker"]
     assert read["labextension"]["initial"][0]["adapt"]["maximum"] == 50
+
+
+def test_an_image_with_a_name_runs_in_docker() -> None:
+    image = "registry.casa.test:5000/casa/worker:1"
+    defaults = dask_defaults.defaults(read_settings(HUB | {"CASA_WORKER_IMAGE": image}))["jobqueue"]["coffea-casa"]
+    directives = defaults["job-extra-directives"]
+    assert (directives["universe"], directives["docker_image"]) == ("docker", image)
+    # the worker and its nanny listen on the execute point itself: no port is mapped
+    assert (directives["docker_network_type"], directives["container_service_names"]) == ("host", "")
+    assert "container_image" not in directives
+
+
+@pytest.mark.parametrize("image", ["", "worker", "worker:1", "/var/lib/casa/worker", "docker://worker:1", "a/b:1;x"])
+def test_an_image_that_no_execute_point_finds(image: str) -> None:
+    with pytest.raises(SettingsError, match="CASA_WORKER_IMAGE="):
+        read_settings(HUB | {"CASA_WORKER_IMAGE": image})
 
 
 def test_no_initial_cluster_where_the_user_makes_it() -> None:
