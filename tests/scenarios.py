@@ -17,7 +17,7 @@ _ALL = {path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml")}
 ON_THEIR_OWN = tuple(sorted(_ALL - set(ON_THE_REHEARSAL)))
 """Scenarios that make virtual hosts of their own."""
 
-WITH_PROGRAMS = ("apptainer", "containerd", "kubernetes")
+WITH_PROGRAMS = ("containerd", "kubernetes")
 """Those of them that need programs and images which take minutes to build."""
 
 
