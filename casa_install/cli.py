@@ -13,7 +13,7 @@ VERBS = {
     "apply": "converge the site, then prove it (the default)",
     "plan": "show phases and hosts, and what would run; touches no host",
     "verify": "prove that a user's day works, from outside",
-    "status": "show what the journal and the hosts' marks say",
+    "status": "show when each phase last ran and how it ended",
     "password": "print the shared password of a rehearsal's users",
     "remove": "take the whole facility away again",
 }

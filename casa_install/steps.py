@@ -8,6 +8,7 @@ from casa_install.facility import Facility
 from casa_install.phases import CLUSTER_IMAGES, PROGRAMS, USER_IMAGES
 from casa_install.rehearsal.data import ensure_data
 from casa_install.rehearsal.reference import ensure_reference
+from casa_install.rolevars.registry import PUSHER
 from casa_install.supply import cache_directory
 
 Report = Callable[[str], None]
@@ -50,7 +51,7 @@ def ensure_published(facility: Facility, report: Report) -> int:
     registry = facility.site.one("registry")
     return len(facility.supply.push(
         CLUSTER_IMAGES + USER_IMAGES, f"{registry.address}:5000", facility.credentials.ca_certificate,
-        ("casa-push", facility.credentials.secret("registry-push")), report))
+        (PUSHER, facility.credentials.secret("registry-push")), report))
 
 
 STEPS: dict[str, Step] = {

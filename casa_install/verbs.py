@@ -23,9 +23,9 @@ from casa_install.engine.removal import remove_from_hosts
 from casa_install.facility import Facility
 from casa_install.phases import Phase, phases_of
 from casa_install.rehearsal.commands import RehearsalError
+from casa_install.rolevars.hub import client_secret
 from casa_install.site.problems import InventoryErrors
 from casa_install.steps import STEPS
-from casa_install.supply import SupplyError
 
 CONVERGED, FAILED, REFUSED = 0, 1, 2
 
@@ -51,8 +51,15 @@ def _journal(facility: Facility) -> Journal:
     return Journal(facility.site.state / "journal.sqlite")
 
 
+def _ensure_secrets_open(facility: Facility) -> None:
+    """What the last phase needs is found out before the first; VaultError when a secret does not open."""
+    if facility.site.settings.authenticator == "oidc":
+        client_secret(facility.site.settings)
+
+
 def apply(facility: Facility, options: argparse.Namespace, console: Console) -> int:
     """Converge and verify."""
+    _ensure_secrets_open(facility)
     with hold(facility.site.state / "lock"):
         journal = _journal(facility)
         journal.begin_run("apply")
@@ -93,6 +100,7 @@ def _say(verdict: Verdict, options: argparse.Namespace, console: Console) -> Non
 
 def plan(facility: Facility, options: argparse.Namespace, console: Console) -> int:
     """Show what an apply would do; reads the journal and the supply cache, no host."""
+    _ensure_secrets_open(facility)
     journal = _journal(facility)
     rows = [_planned(facility, phase, journal) for phase in phases_of(facility.site)]
     journal.close()
@@ -125,10 +133,7 @@ def _change(facility: Facility, phase: Phase, last: PhaseRecord | None) -> str:
         return "runs again: it was not completed last time"
     if not phase.playbook:
         return "is looked at again"
-    try:
-        same = facility.fingerprint(phase) == last.fingerprint
-    except SupplyError:  # what it is made from has to be built first
-        same = False
+    same = facility.fingerprint(phase) == last.fingerprint
     return "complete, unless a host has lost its mark" if same else "runs: inventory, role or versions have changed"
 
 
@@ -171,13 +176,19 @@ def remove(facility: Facility, options: argparse.Namespace, console: Console) ->
         if not sys.stdin.isatty():
             console.print("remove needs --yes when nobody can be asked.", markup=False)
             return REFUSED
-        if input(f"Remove the facility {name} with all its data? Type its name: ").strip() != name:
+        data = "all its data" if facility.site.settings.rehearsal else "all its data but users' homes"
+        if input(f"Remove the facility {name} with {data}? Type its name: ").strip() != name:
             console.print("Nothing was changed.", markup=False)
             return REFUSED
+    _ensure_secrets_open(facility)
     with hold(facility.site.state / "lock"):
         if facility.site.settings.rehearsal:
-            for kept in facility.lab.down():
-                console.print(f"the kernel does not take back: {kept}", markup=False)
+            try:
+                for kept in facility.lab.down():
+                    console.print(f"the kernel does not take back: {kept}", markup=False)
+            except RehearsalError as error:  # by now something may be gone
+                console.print(str(error), markup=False, soft_wrap=True)
+                return FAILED
         else:
             verdict = remove_from_hosts(facility, Progress(console))
             if verdict.code:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -138,7 +139,7 @@ def run(target: Target, plays: Sequence[Play], variables: Path, workspace: Path,
     arguments = ["--vault-id", f"casa@{target.vault_key}", "-e", f"@{variables}"]
     runner = ansible_runner.run(
         private_data_dir=str(workspace), project_dir=str(root), inventory=str(target.inventory),
-        playbook=str(whole), cmdline=" ".join(arguments),
+        playbook=str(whole), cmdline=shlex.join(arguments),
         envvars=environment, event_handler=events, quiet=True, settings={"idle_timeout": 0},
         # without one of ours the runner would take Ctrl-C and SIGTERM away from the program
         cancel_callback=lambda: False,

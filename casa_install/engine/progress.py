@@ -106,7 +106,3 @@ class Progress:
     def _say(self, text: str, detail: bool = False) -> None:
         if self._live is None and not detail:
             self.console.print(f"[{clock(time.monotonic() - self.began):>6}] {text}", markup=False, highlight=False)
-
-    def note(self, text: str) -> None:
-        """Print a line above whatever is shown."""
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)

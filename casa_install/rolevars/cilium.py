@@ -23,8 +23,8 @@ def variables(site: Site, supply: Supply, credentials: Credentials) -> dict[str,
     settings = site.settings
     control = site.one("kube_control")
     return {
-        "cilium_helm": str(supply.path("helm") / "helm"),
-        "cilium_chart": str(supply.path("cilium") / "chart"),
+        "cilium_helm": str(supply.place("helm") / "helm"),
+        "cilium_chart": str(supply.place("cilium") / "chart"),
         "cilium_agent_image": supply.image("cilium"),
         "cilium_operator_image": supply.image("cilium-operator"),
         "cilium_kubernetes_version": supply.version("kubernetes"),

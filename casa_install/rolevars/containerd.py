@@ -12,7 +12,7 @@ from casa_install.supply import Supply
 def variables(site: Site, supply: Supply, credentials: Credentials) -> dict[str, Any]:
     """Return where programs and images come from, and what the hosts' kernel interfaces allow."""
     return {
-        "containerd_programs": str(supply.path("containerd")),
+        "containerd_programs": str(supply.place("containerd")),
         "containerd_registry": site.registry,
         "containerd_ca": credentials.ca_certificate,
         "containerd_sandbox_image": supply.image("pause"),

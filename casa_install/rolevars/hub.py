@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
-from casa_install.credentials import Credentials
+from casa_install.credentials import Credentials, VaultError
 from casa_install.site.model import Host, Profile, Settings, Site
 from casa_install.supply import Supply
 
@@ -117,6 +118,14 @@ def login(settings: Settings) -> dict[str, Any]:
     return chosen
 
 
+def identity_ports(settings: Settings) -> list[int]:
+    """Ports on which the hub itself asks the identity provider; browsers alone go to where users log in."""
+    if settings.authenticator != "oidc":
+        return []
+    urls = (settings.oidc_token_url, settings.oidc_userinfo_url)
+    return sorted({urlsplit(str(url)).port or 443 for url in urls})
+
+
 def hub_config(site: Site, supply: Supply) -> dict[str, Any]:
     """The hub's config.json; ``casa_hub.settings`` in the hub's image reads it."""
     settings = site.settings
@@ -139,6 +148,17 @@ def hub_config(site: Site, supply: Supply) -> dict[str, Any]:
     }
 
 
+def client_secret(settings: Settings) -> str:
+    """The hub's secret at the identity provider.
+
+    :raises VaultError: it is encrypted and its password was not given.
+    """
+    if settings.oidc_client_secret is None or settings.oidc_client_secret.plain is None:
+        raise VaultError("casa_oidc_client_secret does not open: set ANSIBLE_VAULT_PASSWORD_FILE to the file of the "
+                         "password that encrypts it")
+    return settings.oidc_client_secret.plain.get_secret_value()
+
+
 def hub_environment(settings: Settings, credentials: Credentials) -> dict[str, Any]:
     """The hub's secrets, as environment variables; the inventory's own stays encrypted for Ansible to open."""
     secrets: dict[str, Any] = {
@@ -149,10 +169,7 @@ def hub_environment(settings: Settings, credentials: Credentials) -> dict[str, A
     }
     if settings.authenticator == "dummy":
         return {**secrets, "CASA_DUMMY_PASSWORD": credentials.secret("hub-dummy-password", 8)}
-    if settings.oidc_client_secret is None or settings.oidc_client_secret.plain is None:
-        raise ValueError("casa_oidc_client_secret does not open: set ANSIBLE_VAULT_PASSWORD_FILE to the file of the "
-                         "password that encrypts it")
-    return {**secrets, "CASA_OIDC_CLIENT_SECRET": settings.oidc_client_secret.plain.get_secret_value()}
+    return {**secrets, "CASA_OIDC_CLIENT_SECRET": client_secret(settings)}
 
 
 def variables(site: Site, supply: Supply, credentials: Credentials) -> dict[str, Any]:
@@ -180,6 +197,6 @@ def variables(site: Site, supply: Supply, credentials: Credentials) -> dict[str,
         },
         "hub_ca": credentials.ca_certificate,
         "hub_api_addresses": [str(host.address) for host in site.group("kube_control")],
-        "hub_identity_networks": ["0.0.0.0/0"] if settings.authenticator == "oidc" else [],
+        "hub_identity_ports": identity_ports(settings),
         "hub_user_egress": user_egress(site),
     }

@@ -32,7 +32,7 @@ def variables(site: Site, supply: Supply, credentials: Credentials) -> dict[str,
     """Return the cluster's settings and what each of its nodes is for."""
     settings = site.settings
     return {
-        "kubernetes_program": str(supply.path("kubernetes") / "kube"),
+        "kubernetes_program": str(supply.place("kubernetes") / "kube"),
         "kubernetes_version": supply.version("kubernetes"),
         "kubernetes_image_repository": supply.image("kube-apiserver").rpartition("/")[0],
         "kubernetes_etcd_tag": supply.image("etcd").rpartition(":")[2],

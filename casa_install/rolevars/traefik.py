@@ -15,7 +15,7 @@ def variables(site: Site, supply: Supply, credentials: Credentials) -> dict[str,
     pair = credentials.certificate("hub", [host])
     return {
         "traefik_image": supply.image("traefik"),
-        "traefik_crds": str(supply.path("traefik") / "crds.yml"),
+        "traefik_crds": str(supply.place("traefik") / "crds.yml"),
         "traefik_address": str(site.settings.public_address),
         "traefik_hub_host": host,
         "traefik_certificate": pair.certificate,

@@ -20,6 +20,8 @@ from casa_install.site.values import place_of
 PRIVATE_DOMAINS = ("test", "internal", "lan", "home.arpa", "localhost", "localdomain", "home", "corp", "private",
                    "intranet")
 """Domains that no public name server delegates."""
+RESERVED_USERS = frozenset({"condor", "root", "condorpool", "password", "family", "nobody"})
+"""Identities of HTCondor's daemons and of the system, for whom the credentials service makes nothing."""
 _NODE_BITS = 24  # each Kubernetes node takes a /24 of the pod network
 _UNUSABLE = tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")))
 _UNITS = {"Mi": 1, "Gi": 1024, "Ti": 1024 * 1024}
@@ -115,6 +117,10 @@ class SiteChecks:
             for name, count in Counter(names or ()).items():
                 if count > 1:
                     self.problems.add(self.place(field), f"{name} is in casa_{field} {count} times", "write it once")
+        for index, name in enumerate(users or ()):
+            if name in RESERVED_USERS:
+                self.problems.add(self.place("users", index), f"user {name} has a name of the system",
+                                  "give the account another name at the identity provider")
         if users is not None:
             for index, name in enumerate(admins or ()):
                 if name not in users:
@@ -132,9 +138,9 @@ class SiteChecks:
             if profile.slug in seen:
                 self.problems.add(place, f"two profiles have the slug {profile.slug}", "give each its own")
             seen.add(profile.slug)
-            if profile.worker and profile.worker_cores > profile.cores:
-                self.problems.add(place, f"{label}: its worker has more cores ({profile.worker_cores}) than the pod",
-                                  f"write worker_cores of at most {profile.cores:g}")
+            if profile.worker and profile.worker_cores >= profile.cores:
+                self.problems.add(place, f"{label}: its worker's {profile.worker_cores} cores leave the pod nothing",
+                                  f"write worker_cores below {profile.cores:g}")
             if profile.worker and _mebibytes(profile.worker_memory) >= _mebibytes(profile.memory):
                 self.problems.add(place, f"{label}: its worker's memory {profile.worker_memory} leaves the pod nothing",
                                   f"write a worker_memory below {profile.memory}")

@@ -153,7 +153,7 @@ class Settings(Frozen):
     oidc_client_secret: Vaulted | None = None
     """Client secret, as an ansible-vault value."""
     oidc_username_claim: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.:/-]*$"),
-                                   Expected("the name of a claim such as email")] = "preferred_username"
+                                   Expected("the name of a claim with account names")] = "preferred_username"
     """Claim that becomes the user's name."""
     profiles: tuple[Profile, ...] = (
         Profile(slug="small", title="1 core, 2 GiB", cores=1, memory="2Gi"),

@@ -77,6 +77,11 @@ class Supply:
         tag = entry.tag if isinstance(entry, Image | Alias) else None
         return f"casa/{entry.name}:{tag or self.key(entry)[:16]}"
 
+    def place(self, name: str) -> Path:
+        """Return the directory where a program is, or will be once it is built."""
+        entry = self.catalog.get(name, image=False)
+        return self.store.directory(entry, self.key(entry))
+
     def path(self, name: str) -> Path:
         """Return the directory of a built program.
 

@@ -26,13 +26,14 @@ SYSTEM: tuple[Stage, ...] = (
 )
 DAY: tuple[Stage, ...] = tuple((check,) for check in day.CHECKS)
 
-NO_DAY = ("The users' day was not lived: users of this site log in at their identity provider, and nobody can do it "
-          "for them. A rehearsal proves it.")
+NO_DAY = ("The users' day was not lived: it needs a rehearsal, whose data are known, with two users who log in by the "
+          "rehearsal's password.")
 
 
 def has_day(site: Site) -> bool:
-    """Whether the users' day can be lived on a site: it needs the rehearsal's data, and accounts we may log in as."""
-    return site.settings.rehearsal and site.settings.authenticator == "dummy"
+    """Whether the users' day can be lived: it needs the rehearsal's data, and two accounts we may log in as."""
+    settings = site.settings
+    return settings.rehearsal and settings.authenticator == "dummy" and len(settings.users) > 1
 
 
 def stages(site: Site) -> tuple[Stage, ...]:

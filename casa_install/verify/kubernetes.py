@@ -1,4 +1,4 @@
-"""The cluster: nodes, system pods, policies' engine, storage class."""
+"""The cluster: nodes, pods, storage class."""
 
 from __future__ import annotations
 

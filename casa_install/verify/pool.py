@@ -1,4 +1,4 @@
-"""The HTCondor pool: its execute points are there, and nothing talks to it unauthenticated or in clear."""
+"""The HTCondor pool: its execute points are there, and its manager demands authentication and encryption."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def members(context: Context) -> str:
 
 
 async def encrypted(context: Context) -> str:
-    """A session with the collector and one with the schedd are authenticated by token and encrypted by AES."""
+    """A session with the collector is encrypted by AES, and every level of access is as demanding."""
     manager = context.site.one("condor_manager").name
     text = await context.on(manager, "condor_ping", "-type", "COLLECTOR", "-verbose", "READ")
     for line in ("Encryption: AES", "Integrity: AES"):

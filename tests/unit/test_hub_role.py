@@ -36,7 +36,7 @@ class Names:
     def image(self, name: str) -> str:
         return f"registry.casa.test:5000/casa/{name}:1"
 
-    def path(self, name: str) -> Path:
+    def place(self, name: str) -> Path:
         return self.folder
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
 
+from casa_install import cli
 from casa_install.credentials.authority import make_authority
 from casa_install.site import GROUPS, InventoryErrors, Site, load_site
 from tests.unit.site_inventories import GOOD, load, replaced, write
@@ -54,7 +55,9 @@ def test_example_waits_for_its_edits(tmp_path: Path) -> None:
     assert {(problem.file, problem.line) for problem in refused.value.problems} == marked
 
 
-def test_example_edited(tmp_path: Path) -> None:
+@pytest.fixture
+def edited(tmp_path: Path) -> Path:
+    """The example with every line edited; its secret opens with the password in the file ``password``."""
     text = (ROOT / "inventory/example/site.ini").read_text()
     for old, new in EDITS.items():
         assert old in text
@@ -65,16 +68,34 @@ def test_example_edited(tmp_path: Path) -> None:
     (tmp_path / "group_vars/all.yml").write_text(variables)
     (tmp_path / "site.ini").write_text(text)
     (tmp_path / "password").write_text("pw\n")
-    closed = load_site(tmp_path / "site.ini")
+    return tmp_path / "site.ini"
+
+
+def test_example_edited(edited: Path) -> None:
+    closed = load_site(edited)
     assert len(closed.hosts) == 9
     assert closed.settings.oidc_client_secret is not None
     assert closed.settings.oidc_client_secret.plain is None
-    opened = load_site(tmp_path / "site.ini", vault_password=tmp_path / "password").settings.oidc_client_secret
+    opened = load_site(edited, vault_password=edited.with_name("password")).settings.oidc_client_secret
     assert opened is not None
     assert opened.plain is not None
     assert opened.plain.get_secret_value() == "s3cret"
     assert "s3cret" not in repr(opened)
     assert "ANSIBLE_VAULT" not in repr(opened)
+
+
+def test_a_secret_that_does_not_open_is_said_before_anything_is_done(
+    edited: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(edited.parent / "config"))
+    monkeypatch.delenv("ANSIBLE_VAULT_PASSWORD_FILE", raising=False)
+    for verb in (["apply"], ["plan"], ["remove", "--yes"]):
+        assert cli.main([*verb, "--inventory", str(edited)]) == 2
+        told = capsys.readouterr()
+        assert "casa_oidc_client_secret does not open: set ANSIBLE_VAULT_PASSWORD_FILE" in told.out + told.err
+    monkeypatch.setenv("ANSIBLE_VAULT_PASSWORD_FILE", str(edited.with_name("password")))
+    assert cli.main(["plan", "--inventory", str(edited)]) == 0
+    assert "Users can log in" in capsys.readouterr().out
 
 
 def hosts(site: Site) -> dict[str, str]:

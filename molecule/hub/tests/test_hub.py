@@ -72,9 +72,11 @@ async def test_a_server_from_start_to_end(context: Context, session: Any) -> Non
         assert shown.text.split() == ["6440", "11265", f"alice.dask.{domain}", "/home/cms-jovyan"]
         files = await alice.run("print(*sorted(os.listdir('/etc/cmsaf-secrets')))")
         assert {"ca.pem", "hostcert.pem", "usercert.pem", "condor_token", "xcache_token"} <= set(files.text.split())
-        token = await alice.run("import jwt; print(jwt.decode(open('/etc/cmsaf-secrets/condor_token').read(), "
-                                "options={'verify_signature': False})['sub'])")
-        assert token.error or token.text.strip() == f"alice@{domain}"
+        token = await alice.run("import base64, json\n"
+                                "part = open('/etc/cmsaf-secrets/condor_token').read().split('.')[1]\n"
+                                "print(json.loads(base64.urlsafe_b64decode(part + '=' * (-len(part) % 4)))['sub'])")
+        assert not token.error
+        assert token.text.strip() == f"alice@{domain}"
         await alice.upload("mark.txt", "here")
         await alice.stop()
     assert "dask-alice" not in await names(context, "ingressroutetcps.traefik.io", "casa-routes")

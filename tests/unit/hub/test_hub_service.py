@@ -13,15 +13,20 @@ import pytest
 from aiohttp import web
 from casa_hub import client as client_module
 from casa_hub.client import CredentialsClient, CredentialsError
-from casa_hub.credentials.service import CredentialsService
+from casa_hub.credentials.service import RESERVED, CredentialsService
 from casa_hub.credentials.store import Stored
 from casa_hub.credentials.tokens import Mint, condor_signing_key
 from casa_hub.settings import CredentialsSettings
 
 from casa_install.credentials import authority, idtokens
+from casa_install.site.checks_site import RESERVED_USERS
 
 BEARER = secrets.token_hex(32)
 KEY_FILE = idtokens.make_key_file()
+
+
+def test_the_inventory_refuses_whom_the_service_refuses() -> None:
+    assert RESERVED_USERS == RESERVED
 
 
 class Memory:
