@@ -23,7 +23,6 @@ WITH_PROGRAMS = ("containerd", "kubernetes")
 
 def run_scenario(name: str) -> None:
     """Run a scenario's whole sequence; AssertionError with the end of its output when it fails."""
-    print(f"\nmolecule test -s {name}", flush=True)
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
                                 "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     done = subprocess.run(["molecule", "test", "-s", name], cwd=ROOT, env=environment, text=True,
