@@ -74,7 +74,7 @@ def changes() -> list[tuple[str, str, str]]:
 
 KEPT = (
     "etc/.updated", "etc/hosts", "etc/ssh/", "etc/dhcpcd.enter-hook", "etc/systemd/network/",  # the virtual host's own
-    "etc/perl/", "var/lib/apt/", "var/lib/dpkg/", "var/lib/dbus/", "var/lib/systemd/",  # Debian's
+    "etc/perl/", "var/lib/apt/", "var/lib/dpkg/", "var/lib/dbus/", "var/lib/logrotate/", "var/lib/systemd/",  # Debian's
     "var/lib/containerd/", "var/lib/etcd/", "var/lib/kubelet/", "var/lib/localpv/", "var/lib/docker/",  # mount points
 )
 
