@@ -14,7 +14,7 @@ import yaml
 
 from casa_install.credentials import Credentials
 from casa_install.credentials.vault import write_private
-from casa_install.engine.connections import Connections
+from casa_install.engine.connections import Connections, end_stale
 from casa_install.engine.playbook import Target
 from casa_install.phases import ROOT, Phase
 from casa_install.rehearsal.hosts import Lab
@@ -58,9 +58,10 @@ class Facility:
         return Target(self.site.inventory, self.credentials.vault.key, self.connections.folder)
 
     def close(self) -> None:
-        """End what the run holds open."""
+        """End what the run holds open, and what killed runs have left open."""
         if "connections" in self.__dict__:
             self.connections.close()
+        end_stale()
 
     def connection(self) -> dict[str, Any]:
         """How ansible reaches virtual hosts; real hosts are reached as their inventory says."""

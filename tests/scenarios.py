@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,9 +23,14 @@ WITH_PROGRAMS = ("containerd", "kubernetes")
 
 
 def run_scenario(name: str) -> None:
-    """Run a scenario's whole sequence; AssertionError with the end of its output when it fails."""
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-                                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
-    done = subprocess.run(["molecule", "test", "-s", name], cwd=ROOT, env=environment, text=True,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    """Run a scenario's whole sequence; AssertionError with the end of its output when it fails.
+
+    What Molecule keeps of it, the roles' secrets among them, goes with it.
+    """
+    with tempfile.TemporaryDirectory(prefix="casa-") as home:
+        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                                    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_HOME": home,
+                                    "MOLECULE_EPHEMERAL_DIRECTORY": f"{home}/scenario"}
+        done = subprocess.run(["molecule", "test", "-s", name], cwd=ROOT, env=environment, text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     assert done.returncode == 0, done.stdout[-6000:]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from casa_install.engine import lock, scheduler, survey
+from casa_install.engine import connections, lock, scheduler, survey
 from casa_install.engine.journal import Journal
 from casa_install.engine.playbook import Failure
 from casa_install.phases import PHASES, phases_of
@@ -89,6 +89,22 @@ def test_a_second_run_is_told_who_holds_the_site(tmp_path: Path) -> None:
         holder.wait()
     with lock.hold(tmp_path / "lock"):  # a killed holder leaves nothing stale
         pass
+
+
+def test_connections_of_killed_runs_are_ended_and_those_of_running_ones_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    killed = tmp_path / f"casa-ssh-{ended.pid}-abc"
+    killed.mkdir()
+    (killed / "socket").touch()
+    running = connections.Connections()
+    connections.end_stale()
+    assert [path.name for path in tmp_path.iterdir()] == [running.folder.name]
+    running.close()
+    assert not running.folder.exists()
 
 
 def test_the_journal_remembers_across_runs(tmp_path: Path) -> None:
