@@ -118,6 +118,15 @@ async def test_walls_around_a_users_pod(context: Context, session: Any) -> None:
         await bob.stop()
 
 
+async def until_the_hub_answers(session: Any) -> None:
+    """A hub that is ready is reached a few seconds later."""
+    for _ in range(60):
+        if (await session.request("GET", "/hub/api/"))[0] == 200:
+            return
+        await asyncio.sleep(1)
+    pytest.fail("a minute after its restart the hub does not answer at its public name")
+
+
 async def test_a_restart_of_the_hub_keeps_servers(context: Context, session: Any) -> None:
     async with session("alice") as alice:
         await alice.login()
@@ -130,6 +139,7 @@ async def test_a_restart_of_the_hub_keeps_servers(context: Context, session: Any
         await context.kubectl("--namespace=casa-hub", "rollout", "status", "deployment/hub", "--timeout=180s",
                               "--request-timeout=200s")
         assert (await alice.run("print(kept)")).text.strip() == "42"
+        await until_the_hub_answers(alice)
         assert "jupyter-alice" in await names(context, "secrets", "casa-users")
         await alice.stop()
 
