@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -36,6 +37,23 @@ def missing_packages(names: Sequence[str]) -> list[str]:
                            text=True, check=False)
     installed = {line.split()[0] for line in shown.stdout.splitlines() if line.endswith(" installed")}
     return [n for n in rest if n not in installed]
+
+
+def locks_soon(descriptor: int, patience: float = 3) -> bool:
+    """Take the lock of an open file if it is free now or within some seconds.
+
+    The lock of a killed process may outlive it for a moment: in a child that has not come to its own program yet.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        else:
+            return True
 
 
 @contextlib.contextmanager

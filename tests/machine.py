@@ -17,10 +17,22 @@ LEFT_OUT = (
 
 
 @dataclass(frozen=True)
-class Machine:
-    """What one moment of the machine looks like; each field is a set of lines."""
+class Process:
+    """A process: its parent and its command line."""
 
-    processes: frozenset[str]
+    parent: int
+    command: str
+
+
+Processes = dict[tuple[int, int], Process]
+"""(pid, moment of its start) -> process."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What one moment of the machine looks like; each field but the processes is a set of lines."""
+
+    processes: Processes
     mounts: frozenset[str]
     cgroups: frozenset[str]
     links: frozenset[str]
@@ -32,14 +44,32 @@ class Machine:
     def left_by(self, later: Machine) -> dict[str, list[str]]:
         """Field -> lines that are there later and were not before, or are gone."""
         report = {}
+        if orphans := _orphans(self.processes, later.processes):
+            report["processes"] = orphans
         for field in fields(self):
+            if field.name == "processes":
+                continue
             before, after = getattr(self, field.name), getattr(later, field.name)
             difference = [f"+ {line}" for line in sorted(after - before)]
-            if field.name not in ("processes", "files"):  # those may end by themselves
+            if field.name != "files":  # those may go by themselves
                 difference += [f"- {line}" for line in sorted(before - after)]
             if difference:
                 report[field.name] = difference
         return report
+
+
+def _orphans(before: Processes, later: Processes) -> list[str]:
+    """Processes for which none answers that was there before: what others start meanwhile descends from them."""
+    started = dict(later.keys())
+    found = []
+    for (pid, moment), process in later.items():
+        here, parent = (pid, moment), process.parent
+        while here not in before and parent > 1:
+            here = (parent, started.get(parent, 0))
+            parent = later[here].parent if here in later else 0
+        if here not in before:
+            found.append(f"+ {process.command}")
+    return sorted(found)
 
 
 def _lines(*command: str) -> frozenset[str]:
@@ -47,29 +77,20 @@ def _lines(*command: str) -> frozenset[str]:
     return frozenset(line for line in done.stdout.splitlines() if line and not line.startswith("#"))
 
 
-def _processes() -> frozenset[str]:
-    """Command lines of all processes but kernel threads and our own descendants."""
-    parents, commands = {}, {}
+def _processes() -> Processes:
+    """All processes; kernel threads have no command."""
+    found = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
-            status = (entry / "stat").read_text()
+            status = (entry / "stat").read_text().rpartition(")")[2].split()
             command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
         except OSError:
             continue
         if command:
-            commands[int(entry.name)] = command
-        parents[int(entry.name)] = int(status.rpartition(")")[2].split()[1])
-
-    def ours(pid: int) -> bool:
-        while pid > 1:
-            if pid == os.getpid():
-                return True
-            pid = parents.get(pid, 0)
-        return False
-
-    return frozenset(command for pid, command in commands.items() if not ours(pid))
+            found[int(entry.name), int(status[19])] = Process(int(status[1]), command)
+    return found
 
 
 def _files() -> frozenset[str]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import fcntl
 import getpass
 import json
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+
+from casa_install.machine import locks_soon
 
 
 class LockedError(Exception):
@@ -28,16 +29,14 @@ def hold(path: Path) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not locks_soon(stream.fileno()):
             stream.seek(0)
             try:
                 holder = json.loads(stream.read())
                 who = "{user}'s process {pid} on {machine}, since {since}".format(**holder)
             except (ValueError, KeyError):
                 who = "another process"
-            raise LockedError(f"this site is being worked on by {who}: wait until it ends") from None
+            raise LockedError(f"this site is being worked on by {who}: wait until it ends")
         stream.seek(0)
         stream.truncate()
         json.dump({"user": getpass.getuser(), "pid": os.getpid(), "machine": socket.gethostname(),

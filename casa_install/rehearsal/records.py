@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from casa_install.machine import locks_soon
 from casa_install.rehearsal import names
 from casa_install.rehearsal.commands import RehearsalError
 
@@ -125,11 +126,9 @@ def lab_lock(lab: str) -> Iterator[None]:
     while True:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not locks_soon(descriptor):
             os.close(descriptor)
-            raise RehearsalError(f"lab {lab} is being changed by another process: wait for it or end it") from None
+            raise RehearsalError(f"lab {lab} is being changed by another process: wait for it or end it")
         # `down` removes the folder itself: a lock on a folder that is gone protects nothing
         if folder.exists() and os.fstat(descriptor).st_ino == folder.stat().st_ino:
             break
