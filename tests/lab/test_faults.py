@@ -6,7 +6,9 @@ Each fault is made on a virtual host and met by a task of a kind that the roles 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -25,7 +27,7 @@ from tests.lab.test_lab import ssh
 NETWORK = IPv4Network("10.91.248.0/24")
 HOSTS = {f"host-{number}": NETWORK[10 + number] for number in range(1, 7)}
 PEER = NETWORK[20]
-NOBODY = NETWORK[99]
+LOST = "lost-1"
 TASK = "The step is done"
 
 
@@ -195,7 +197,7 @@ FAULTS = (
 def lab() -> Iterator[hosts.Lab]:
     """Hosts that are worked on, and one that serves."""
     hosts.down("faults")
-    lab = hosts.Lab("faults", NETWORK, HOSTS | {"peer-1": PEER}, "faults.test")
+    lab = hosts.Lab("faults", NETWORK, HOSTS | {"peer-1": PEER, LOST: NETWORK[21]}, "faults.test")
     try:
         lab.up()
         ssh(lab, "peer-1", SERVERS)
@@ -208,22 +210,26 @@ def lab() -> Iterator[hosts.Lab]:
 
 
 @pytest.fixture(scope="module")
-def met(lab: hosts.Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[Failure]]]:
+def target(lab: hosts.Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """The lab as playbooks see it."""
+    key = tmp_path_factory.mktemp("key") / "key"
+    key.write_text("of nothing\n")
+    connections = Connections()
+    yield Target(lab.inventory, key, connections.folder)
+    connections.close()
+
+
+@pytest.fixture(scope="module")
+def met(lab: hosts.Lab, target: Target, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Failure]]:
     """Fault -> what the program makes of it: as many at a time as there are hosts, each on one of its own."""
     folder = tmp_path_factory.mktemp("faults")
-    (folder / "key").write_text("of nothing\n")
     (folder / "variables.json").write_text("{}")
-    connections = Connections()
-    target = Target(lab.inventory, folder / "key", connections.folder)
     found: dict[str, list[Failure]] = {}
-    try:
-        for number in range(0, len(FAULTS), len(HOSTS)):
-            faults = dict(zip(HOSTS, FAULTS[number:number + len(HOSTS)], strict=False))
-            failures = _met(lab, target, faults, folder / f"round-{number}")
-            found |= {fault.name: [f for f in failures if f.host == host] for host, fault in faults.items()}
-        yield found
-    finally:
-        connections.close()
+    for number in range(0, len(FAULTS), len(HOSTS)):
+        faults = dict(zip(HOSTS, FAULTS[number:number + len(HOSTS)], strict=False))
+        failures = _met(lab, target, faults, folder / f"round-{number}")
+        found |= {fault.name: [f for f in failures if f.host == host] for host, fault in faults.items()}
+    return found
 
 
 def _met(lab: hosts.Lab, target: Target, faults: dict[str, Fault], folder: Path) -> list[Failure]:
@@ -254,3 +260,30 @@ def test_a_fault_is_explained(met: dict[str, list[Failure]], fault: Fault) -> No
     assert fault.remedy in failure.explanation.remedy
     assert "Traceback" not in failure.message
     assert "FAILED!" not in failure.message
+
+
+@pytest.fixture(scope="module", autouse=True)
+def lost(lab: hosts.Lab, target: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[list[Failure]]]:
+    """What is told of a host that is shut down in the middle; ssh tries for a minute, so the rest goes on meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(_lost, lab, target, tmp_path_factory.mktemp("lost"))
+
+
+def _lost(lab: hosts.Lab, target: Target, folder: Path) -> list[Failure]:
+    stop = [sys.executable, "-m", "casa_install.rehearsal", "stop", "--name", lab.name, LOST]
+    tasks = [{"name": "The host is shut down", "ansible.builtin.command": {"argv": stop}, "delegate_to": "localhost",
+              "vars": {"ansible_python_interpreter": sys.executable}},
+             {"name": TASK, "ansible.builtin.command": {"cmd": "true"}}]
+    play = {"name": "A host is lost", "hosts": LOST, "gather_facts": False, "tasks": tasks}
+    (folder / "play.yml").write_text(yaml.safe_dump([play]))
+    variables = folder / "variables.json"
+    variables.write_text("{}")
+    outcome = playbook.run(target, [Play(folder / "play.yml")], variables, folder / "run", folder / "log", Listener())
+    return explained(outcome.failures, target, variables, folder / "after", folder / "log")
+
+
+def test_a_host_that_is_lost_in_the_middle_is_told_as_such(lost: Future[list[Failure]]) -> None:
+    failures = lost.result()
+    assert [(failure.host, failure.task, failure.unreachable) for failure in failures] == [(LOST, TASK, True)]
+    assert failures[0].explanation
+    assert failures[0].explanation.meaning == "the host no longer answers by ssh"
