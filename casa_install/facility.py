@@ -100,13 +100,15 @@ class Facility:
         write_private(path, self.credentials.vault.encrypt(json.dumps(merged)))
 
     def fingerprint(self, phase: Phase) -> str:
-        """A digest of all that decides what a phase makes: playbook, roles, their variables, its hosts."""
+        """A digest of all that decides what a phase makes: playbook, roles with what they share, variables, hosts."""
         assert phase.playbook
         digest = hashlib.sha256(phase.playbook.read_bytes())
-        for role in sorted(self.roles_of(phase)):
-            for file in sorted(p for p in (ROOT / "roles" / role).rglob("*") if p.is_file()):
+        roles = sorted(self.roles_of(phase))
+        for folder in (ROOT / "library", *(ROOT / "roles" / role for role in roles)):
+            for file in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix != ".pyc"):
                 digest.update(f"{file.relative_to(ROOT)}\n".encode())
                 digest.update(file.read_bytes())
+        for role in roles:
             digest.update(json.dumps(self.role_variables(role), sort_keys=True, default=str).encode())
         digest.update(json.dumps([(h.name, str(h.address)) for h in phase.hosts(self.site)]).encode())
         return digest.hexdigest()

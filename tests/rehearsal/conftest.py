@@ -14,11 +14,9 @@ from pathlib import Path
 import pytest
 
 from casa_install.facility import Facility
-from casa_install.rehearsal import records
-from casa_install.rehearsal.base import root_of
 from casa_install.rehearsal.hosts import Lab
 from casa_install.verify.context import Context
-from tests import machine
+from tests import machine, remains
 
 ROOT = Path(__file__).resolve().parents[2]
 INVENTORY = ROOT / "inventory" / "rehearsal" / "site.ini"
@@ -80,13 +78,12 @@ KEPT = (
 
 
 def left_on(lab: Lab, host: str) -> list[str]:
-    """Files that a virtual host has beyond the base file system, in the trees where roles put theirs."""
-    record = records.load(lab.name)
-    assert record
-    upper, lower = lab.folder / "hosts" / host / "upper", root_of(record.hosts[host].base)
+    """What roles left on a virtual host: files beyond its base in the trees where they put theirs, and software."""
+    upper, lower = remains.trees(lab.name, host)
     own = (path.relative_to(upper) for top in ("etc", "usr/local", "opt", "srv", "var/lib")
            for path in (upper / top).rglob("*") if path.is_symlink() or path.is_file())
-    return sorted(str(path) for path in own if not str(path).startswith(KEPT) and not os.path.lexists(lower / path))
+    files = (str(path) for path in own if not str(path).startswith(KEPT) and not os.path.lexists(lower / path))
+    return sorted(files) + remains.of_software(lab.name, host)
 
 
 def killed_in(phase: str, after: int, limit: float = 1500) -> None:

@@ -163,7 +163,8 @@ def main() -> None:
         module.exit_json(changed=bool(result["added"] or gone), **result)
 
     os.umask(0o022)
-    RECORDS.mkdir(exist_ok=True)
+    if wanted:
+        RECORDS.mkdir(exist_ok=True)
     changed = bool(gone)
     for name, number in wanted.items():
         changed |= write(name, number)
@@ -174,6 +175,8 @@ def main() -> None:
         if schedd:
             schedd.expel(name)
         delete(name, number)
+    if not wanted and RECORDS.is_dir() and not any(RECORDS.iterdir()):
+        RECORDS.rmdir()
     module.exit_json(changed=changed, **result)
 
 
