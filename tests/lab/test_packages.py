@@ -12,7 +12,7 @@ from casa_install.rehearsal.base import Base, root_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Everything is in memory and in namespaces of this process: it is gone with it. There is no init, so no daemon may start.
+# All of it is in memory and in namespaces of this process, and gone with it. There is no init, so no daemon may start.
 DEBIAN = """
 mount -t tmpfs -o size=1g test /mnt
 mkdir /mnt/upper /mnt/work /mnt/root
