@@ -51,6 +51,12 @@ def _journal(facility: Facility) -> Journal:
     return Journal(facility.site.state / "journal.sqlite")
 
 
+def _ensure_timely(facility: Facility) -> None:
+    """An apply that starts with an expired certificate would end without a working cache; InventoryErrors says so."""
+    if facility.site.passing:
+        raise InventoryErrors(facility.site.passing)
+
+
 def _ensure_secrets_open(facility: Facility) -> None:
     """What the last phase needs is found out before the first; VaultError when a secret does not open."""
     if facility.site.settings.authenticator == "oidc":
@@ -59,6 +65,7 @@ def _ensure_secrets_open(facility: Facility) -> None:
 
 def apply(facility: Facility, options: argparse.Namespace, console: Console) -> int:
     """Converge and verify."""
+    _ensure_timely(facility)
     _ensure_secrets_open(facility)
     with hold(facility.site.state / "lock"):
         journal = _journal(facility)
@@ -100,6 +107,7 @@ def _say(verdict: Verdict, options: argparse.Namespace, console: Console) -> Non
 
 def plan(facility: Facility, options: argparse.Namespace, console: Console) -> int:
     """Show what an apply would do; reads the journal and the supply cache, no host."""
+    _ensure_timely(facility)
     _ensure_secrets_open(facility)
     journal = _journal(facility)
     rows = [_planned(facility, phase, journal) for phase in phases_of(facility.site)]
