@@ -7,9 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from casa_install import verbs
+from casa_install import init, verbs
 
 VERBS = {
+    "init": "write the inventory of a new site, from four questions or from flags",
     "apply": "converge the site, then prove it (the default)",
     "plan": "show phases and hosts, and what would run; touches no host",
     "verify": "prove that a user's day works, from outside",
@@ -32,6 +33,8 @@ def parser() -> argparse.ArgumentParser:
         if verb == "apply":
             command.add_argument("--no-skip", action="store_true", help="run phases that are complete, too")
             command.add_argument("--no-verify", action="store_true", help="converge only")
+        if verb == "init":
+            init.add_flags(command)
         if verb in ("verify", "status", "plan"):
             command.add_argument("--json", action="store_true", help="print JSON")
         if verb == "remove":

@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from casa_install import verify
+from casa_install import init, verify
 from casa_install.credentials import VaultError
 from casa_install.engine.converge import Convergence, Verdict
 from casa_install.engine.journal import Journal, PhaseRecord
@@ -34,6 +34,8 @@ def run(options: argparse.Namespace) -> int:
     """Run a verb; what an admin can put right is said in words, never as a traceback."""
     console = Console(highlight=False)
     errors = Console(stderr=True, highlight=False)
+    if options.verb == "init":  # there is no site yet
+        return init.run(options, console, errors)
     try:
         with contextlib.closing(Facility.open(options.inventory.resolve())) as facility:
             return _TABLE[options.verb](facility, options, console)

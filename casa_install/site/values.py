@@ -99,7 +99,11 @@ def validate(model: type[BaseModel], name: str, given: Given, problems: Problems
     try:
         return _adapter(model, name).validate_python(data)
     except ValidationError as error:
-        for each in error.errors(include_url=False, include_context=False):
+        found = error.errors(include_url=False, include_context=False)
+        for each in found:
+            # pydantic counts the good items only: a list of bad ones is not short as well
+            if each["type"] == "too_short" and any(other["loc"][:-1] == each["loc"] for other in found if other["loc"]):
+                continue
             _explain(model, given, each["loc"], each["type"], each["msg"], each["input"], problems)
     return None
 

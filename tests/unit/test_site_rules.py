@@ -48,6 +48,8 @@ RULES = {
                                  "1: is a number of far too many digits; write a smaller one"),
     "range of a profile": beside(ALL, PROFILE.replace("cores: 2", "cores: 300"),
                                  "4: casa_profiles[0].cores is 300; it should be less than or equal to 256"),
+    "only bad names": told('["alice", "bob"]', '["Alice"]', "casa_users[0] is Alice; write at most 31 lower-case "
+                           "letters and digits, a letter first"),
     # positions in group_vars and host_vars
     "nested key twice": beside(ALL, PROFILE + "  memory: 4Gi\n",
                                "6: memory is set already on line 5; delete one of the two"),
