@@ -86,8 +86,9 @@ def apply(facility: Facility, options: argparse.Namespace, console: Console) -> 
         code, word = verdict.code, verdict.word
         try:
             if code == CONVERGED and not options.no_verify and not chosen:
+                word = "failed"
                 code = verify.run(facility, console)
-                word = "failed" if code else word
+                word = verdict.word if code == CONVERGED else word
         except KeyboardInterrupt:
             word = "interrupted"
             raise
@@ -116,12 +117,12 @@ def _say(verdict: Verdict, options: argparse.Namespace, console: Console) -> Non
             for line in failure.message.splitlines():
                 console.print(f"    {line}", markup=False, soft_wrap=True)
         console.print(f"  log:  {verdict.logs[phase]}", markup=False, soft_wrap=True)
-    if verdict.interrupted:
+    again = f"casa-install {'remove ' if options.verb == 'remove' else ''}--inventory {options.inventory}"
+    if verdict.failures:
+        console.print(f"  next: mend the cause and run again: {again}", markup=False, soft_wrap=True)
+    elif verdict.interrupted:
         at = "; ".join(f'{phase} at "{step}"' if step else phase for phase, step in verdict.stopped.items())
-        console.print(f"Stopped by Ctrl-C{' in ' + at if at else ' between two phases'}; the same command goes on "
-                      f"there: casa-install --inventory {options.inventory}", markup=False, soft_wrap=True)
-    elif verdict.failures:
-        console.print(f"  next: mend the cause and run again: casa-install --inventory {options.inventory}",
+        console.print(f"Stopped by Ctrl-C{f' in {at}' if at else ''}; the same command goes on there: {again}",
                       markup=False, soft_wrap=True)
     if verdict.code == CONVERGED:
         console.print(f"Converged: {verdict.changed} changed.", markup=False)

@@ -75,6 +75,7 @@ class _Events:
         self.log = log.open("a")
         self.done: set[str] = set()
         self.taking_part: set[str] = set()
+        self.changed: set[str] = set()
 
     def __call__(self, event: dict[str, Any]) -> bool:
         if event.get("stdout"):
@@ -85,13 +86,17 @@ class _Events:
         if kind == "playbook_on_play_start":
             self.taking_part = set()
         elif kind in ("playbook_on_task_start", "playbook_on_handler_task_start"):
-            self.done = set()
+            self.done, self.changed = set(), set()
             self.listener.task(task)
         elif kind == "runner_on_start":
             self.taking_part.add(host)
+        shown = (event.get("stdout") or "").splitlines()
+        # the result of a task with no_log does not say so, nor do those of its items, but the screen does
+        if result.get("changed") or any(line.startswith(f"changed: [{host}") for line in shown):
+            self.changed.add(host)
         self._count(kind, host)
         if kind == "runner_on_ok":
-            if result.get("changed"):
+            if host in self.changed:
                 self.listener.changed(host, task)
             if task in self.wanted:
                 self.outcome.results[host, task] = result

@@ -8,9 +8,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from casa_install.engine import estimate
@@ -19,6 +18,9 @@ MARKS = {"waiting": "·", "running": "▸", "converged": "✔", "unchanged": "="
 STYLES = {"waiting": "dim", "running": "cyan", "converged": "green", "unchanged": "dim green", "failed": "bold red",
           "interrupted": "yellow"}
 FINISHED = ("converged", "unchanged")
+
+_Row = tuple[str, str, str, str, str]
+"""State, elapsed time, time left, title, what is done now."""
 
 
 @dataclass
@@ -83,26 +85,34 @@ class Progress:
 
     # -- the live screen --
 
-    def _screen(self) -> Table:
+    def _screen(self) -> Group:
         """Every phase and the total, in as many lines as the terminal has."""
-        table = Table.grid(padding=(0, 1))
-        table.add_column(width=1)
-        table.add_column(width=7, justify="right")
-        table.add_column(width=8)
-        table.add_column(max_width=37, no_wrap=True, overflow="ellipsis")
-        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         with self._lock:
             shown, complete, waiting = self._fitting(self.console.height - 2)
+            rows = [self._cells(line) for line in shown]
             if complete:
-                table.add_row(Text(MARKS["converged"], style="green"), "", "", Text(f"{complete} more are complete"))
-            for line in shown:
-                table.add_row(*self._cells(line))
+                rows.insert(0, ("converged", "", "", f"{complete} more are complete", ""))
             if waiting:
-                table.add_row(Text(MARKS["waiting"], style="dim"), "", "", Text(f"{waiting} more wait", style="dim"))
+                rows.append(("waiting", "", "", f"{waiting} more wait", ""))
             left = self._left()
-            table.add_row("", Text(clock(time.monotonic() - self.began), style="bold"), "",
-                          Text(f"about {about(left)} left" if left else "", style="bold"))
-        return table
+            rows.append(("", clock(time.monotonic() - self.began), f"~{clock(left)}" if left >= 1 else "",
+                         "The whole run", ""))
+            widest = max(len(line.title) for line in self._lines.values())
+        return Group(*self._aligned(rows, widest))
+
+    def _aligned(self, rows: Sequence[_Row], title_width: int) -> list[Text]:
+        """One line of text a row, none wider than the terminal; what a phase does gets what titles leave."""
+        widths = [max(least, *(len(row[column]) for row in rows)) for column, least in ((1, 5), (2, 6))]
+        lines = []
+        for state, began, left, title, detail in rows:
+            text = Text.assemble(
+                (MARKS.get(state, " "), STYLES.get(state, "")), f" {began:>{widths[0]}} ",
+                (f"{left:<{widths[1]}} ", "dim"), (f"{title:<{title_width}} ", "" if state else "bold"),
+                (detail, "dim"))
+            text.no_wrap = True
+            text.truncate(self.console.width - 1, overflow="ellipsis")
+            lines.append(text)
+        return lines
 
     def _fitting(self, rows: int) -> tuple[list[_Line], int, int]:
         """The lines for so many rows, and how many complete and waiting ones are left out."""
@@ -117,11 +127,11 @@ class Progress:
         hidden = {id(line) for line in complete[:fold_complete] + waiting[len(waiting) - fold_waiting:]}
         return [line for line in lines if id(line) not in hidden], fold_complete, fold_waiting
 
-    def _cells(self, line: _Line) -> tuple[Text | str, ...]:
+    def _cells(self, line: _Line) -> _Row:
         left = line.left()
         detail = " ".join(filter(None, (line.hosts, line.step))) if line.state == "running" else self._result(line)
-        return (Text(MARKS[line.state], style=STYLES[line.state]), clock(line.seconds()) if line.began else "",
-                Text(f"~{clock(left)}" if left >= 1 else "", style="dim"), Text(line.title), Text(detail, style="dim"))
+        return (line.state, clock(line.seconds()) if line.began else "", f"~{clock(left)}" if left >= 1 else "",
+                line.title, detail)
 
     def _left(self) -> float:
         """Seconds until the run is over, should everything take as long as expected."""

@@ -177,7 +177,7 @@ def test_the_next_run_names_where_it_failed_and_killed_and_converges(runs: Runs)
 
 
 def test_chosen_phases_run_and_no_other(runs: Runs) -> None:
-    for words, ran in ((("--only", "third"), {"third"}), (("--from", "second"), {"second", "third"})):
+    for words, ran in ((("--only", "third", "-vv"), {"third"}), (("--from", "second"), {"second", "third"})):
         program = runs.start(*words)
         said = output(program)
         assert program.returncode == 0
@@ -185,3 +185,5 @@ def test_chosen_phases_run_and_no_other(runs: Runs) -> None:
         assert "nothing was verified" in said
         assert {name.partition("-")[0] for name in runs.made()} == ran
         assert set(runs.newest()) == {"run", *ran}
+        [log, *_] = sorted(runs.folder.glob("site/.casa/logs/*/third.log"), reverse=True)
+        assert ("task path: " in log.read_text()) == ("-vv" in words), "the log has what -v asks for"
