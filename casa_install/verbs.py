@@ -154,12 +154,13 @@ def verify_site(facility: Facility, options: argparse.Namespace, console: Consol
 
 
 def status(facility: Facility, options: argparse.Namespace, console: Console) -> int:
-    """Show each phase's newest records."""
+    """Show each phase's newest record; that of a killed run, or of one that still runs, is not ended."""
     journal = _journal(facility)
     rows: list[dict[str, Any]] = []
     for phase in phases_of(facility.site):
-        newest = journal.newest(phase.name, "converged", "unchanged", "failed")
-        rows.append({"phase": phase.name, "title": phase.title, "outcome": newest.outcome if newest else "never run",
+        newest = journal.newest(phase.name)
+        outcome = (newest.outcome or "not ended") if newest else "never run"
+        rows.append({"phase": phase.name, "title": phase.title, "outcome": outcome,
                      "at": dt.datetime.fromtimestamp(newest.started).astimezone().isoformat(timespec="seconds")
                      if newest else None, "changed": newest.changed if newest else 0})
     journal.close()
@@ -167,7 +168,7 @@ def status(facility: Facility, options: argparse.Namespace, console: Console) ->
         console.print_json(json.dumps(rows))
     else:
         for row in rows:
-            console.print(f"{row['phase']:<11} {row['outcome']:<10} {row['at'] or '':<26} {row['title']}", markup=False)
+            console.print(f"{row['phase']:<11} {row['outcome']:<11} {row['at'] or '':<26} {row['title']}", markup=False)
     return CONVERGED
 
 

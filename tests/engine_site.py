@@ -14,6 +14,7 @@ from pathlib import Path
 import yaml
 
 from casa_install import cli, phases, steps
+from casa_install.engine import removal
 from casa_install.engine.converge import Convergence
 from casa_install.engine.interrupt import Reporter
 from casa_install.facility import Facility
@@ -29,6 +30,8 @@ TABLE = (
 )
 LONG = "3"
 """Seconds that a long task or build takes, unless the file ``long`` says otherwise."""
+LONG_TASKS = ("second", "remove")
+"""Playbooks whose first task takes long."""
 
 
 def prepare(folder: Path) -> Path:
@@ -37,6 +40,9 @@ def prepare(folder: Path) -> Path:
     inventory = site_inventories.write(folder / "site", f"{site_inventories.GOOD}" + "\n".join(here.split()) + "\n")
     (folder / "playbooks").mkdir()
     (folder / "long").write_text(LONG)
+    (folder / "playbooks" / "remove.yml").write_text(yaml.safe_dump([{
+        "name": "The facility is gone", "hosts": "dns", "gather_facts": False,
+        "tasks": [_task("remove", number) for number in (1, 2)]}]))
     for phase in TABLE:
         if phase.groups:
             (folder / "playbooks" / f"{phase.name}.yml").write_text(yaml.safe_dump([{
@@ -46,11 +52,11 @@ def prepare(folder: Path) -> Path:
 
 
 def _task(phase: str, number: int) -> dict[str, object]:
-    """Makes one file when it begins and another when it ends; that of the second phase takes long.
+    """Makes one file when it begins and another when it ends.
 
     A file ``fail-PHASE`` beside them lets it fail on the host that is named in it.
     """
-    seconds = "$(cat {{ inventory_dir }}/../long)" if (phase, number) == ("second", 1) else "0"
+    seconds = "$(cat {{ inventory_dir }}/../long)" if phase in LONG_TASKS and number == 1 else "0"
     there = f"{{{{ inventory_dir }}}}/../{phase}-{number}-{{{{ inventory_hostname }}}}"
     return {"name": f"Task {number} of {phase}", "ansible.builtin.shell": {"cmd":
             f"touch {there}.began && sleep {seconds} && touch {there}.done && "
@@ -103,6 +109,7 @@ def main() -> int:
     folder = Path(sys.argv[1])
     phases.PHASES = TABLE
     phases.PLAYBOOKS = folder / "playbooks"
+    removal.PLAYBOOKS = folder / "playbooks"  # type: ignore[attr-defined]  # it has the name from phases
     steps.STEPS.clear()
     steps.STEPS["build"] = lambda _facility, report: _build(folder, report)
     Convergence._survey = lambda self: None  # type: ignore[method-assign]  # this machine is no host of a site

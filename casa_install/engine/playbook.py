@@ -166,7 +166,8 @@ def run(target: Target, plays: Sequence[Play], variables: Path, workspace: Path,
         "ANSIBLE_HOME": str(workspace / "ansible"),
         "ANSIBLE_LOCAL_TEMP": str(workspace / "ansible" / "tmp"),
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(target.sockets),
-        "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
+        # beside those that the admin's environment names
+        "ANSIBLE_CALLBACK_PLUGINS": f"{CALLBACKS}:{os.environ.get('ANSIBLE_CALLBACK_PLUGINS', '')}".rstrip(":"),
         STOP_FILE: str(stop or ""),
         # the programs of our own environment first: ansible-playbook and the Python that delegated tasks use
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",

@@ -32,15 +32,16 @@ class Runs:
         self.environment = os.environ | {"XDG_CONFIG_HOME": str(folder / "config"), "CASA_CACHE": str(folder / "cache")}
         self.running: list[subprocess.Popen[str]] = []
 
-    def start(self, *arguments: str, failing: dict[str, str] | None = None) -> subprocess.Popen[str]:
-        """Start an apply in a process group of its own, as a shell on a terminal does.
+    def start(self, *arguments: str, verb: str = "apply",
+              failing: dict[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start the program in a process group of its own, as a shell on a terminal does.
 
         :param failing: phase -> host on which it fails.
         """
         engine_site.clear(self.folder)
         for phase, host in (failing or {}).items():
             (self.folder / f"fail-{phase}").write_text(f"{host}\n")
-        command = engine_site.command(self.folder, "apply", *arguments)
+        command = engine_site.command(self.folder, verb, *arguments)
         self.running.append(subprocess.Popen(command, env=self.environment, text=True, stdin=subprocess.DEVNULL,
                                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0))
         return self.running[-1]
@@ -187,3 +188,19 @@ def test_chosen_phases_run_and_no_other(runs: Runs) -> None:
         assert set(runs.newest()) == {"run", *ran}
         [log, *_] = sorted(runs.folder.glob("site/.casa/logs/*/third.log"), reverse=True)
         assert ("task path: " in log.read_text()) == ("-vv" in words), "the log has what -v asks for"
+
+
+def test_a_removal_is_stopped_and_gone_on_with_the_same_way(runs: Runs) -> None:
+    state = runs.folder / "site" / ".casa"
+    program = runs.start("--yes", verb="remove")
+    runs.until("remove-1-dns-1.began")
+    os.killpg(program.pid, signal.SIGINT)
+    said = output(program)
+    assert program.returncode == 130
+    assert runs.made() == {"remove-1-dns-1.began", "remove-1-dns-1.done"}
+    assert f"the same command goes on there: casa-install remove --inventory {runs.folder}/site/site.ini" in said
+    assert (state / "journal.sqlite").exists()
+    program = runs.start("--yes", verb="remove")
+    assert "is gone" in output(program)
+    assert program.returncode == 0
+    assert not state.exists()
