@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from casa_install.engine import playbook, resume, scheduler, survey
+from casa_install.engine.aftermath import explained
+from casa_install.engine.causes import Circumstances, explain
 from casa_install.engine.interrupt import EXIT, Interrupt, Interrupted, Reporter
 from casa_install.engine.journal import COMPLETE, Journal
 from casa_install.engine.playbook import Failure, Listener, Play
@@ -140,13 +142,14 @@ class Convergence:
             if self.interrupt.asked:  # its programs have been stopped, by us or by the terminal
                 self._stopped(phase.name)
             else:
-                self.verdict.failures.setdefault(phase.name, [Failure("this machine", phase.title, str(error))])
+                failure = Failure("", phase.title, str(error), explanation=explain(str(error), Circumstances()))
+                self.verdict.failures.setdefault(phase.name, [failure])
         failures = self.verdict.failures.get(phase.name, [])
         outcome = ("failed" if failures else "interrupted" if phase.name in self.verdict.stopped
                    else "unchanged" if changed is None else "converged")
         self.verdict.changed += changed or 0
         self.journal.end_phase(phase.name, outcome, changed or 0, self.fingerprints.get(phase.name),
-                               failures[0].host if failures else None)
+                               (failures[0].host or None) if failures else None)
         self.progress.end(phase.name, outcome, changed or 0)
         return outcome in COMPLETE
 
@@ -179,5 +182,7 @@ class Convergence:
         if outcome.stopped or (self.interrupt.at_once and not outcome.ok):
             self._stopped(phase.name)
         elif not outcome.ok:
-            self.verdict.failures[phase.name] = outcome.failures
+            self.verdict.failures[phase.name] = explained(
+                outcome.failures, self.facility.target, self.workspace / f"{phase.name}.vault",
+                self.workspace / f"{phase.name}-aftermath", self.verdict.logs[phase.name])
         return outcome.changed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import signal
 import threading
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from casa_install.machine import RUN_MARK
 FINISHING = "Ctrl-C: running tasks are finished, then the run stops; Ctrl-C again stops them, too."
 STOPPING = "Everything is stopped now."
 STUCK = "Stopped; the same command goes on from here."
+_OVER = b"\0"
 EXIT = 130
 """Exit status of a run that Ctrl-C ended: 128 + SIGINT, as shells have it."""
 
@@ -37,8 +37,10 @@ class Interrupt:
     def __init__(self, run: str, flag: Path, say: Callable[[str], None], patience: float = 10) -> None:
         self.run, self.flag, self._say, self._patience = run, flag, say, patience
         self.level = 0
-        # the one thing of Python's that a signal handler may share with a thread
-        self._heard: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        # signals come through a pipe: the main thread may be waiting for something that they do not wake it from
+        self._heard, self._signals = os.pipe()
+        os.set_blocking(self._signals, False)
+        self._wakeup = -1
         self._over = threading.Event()
         self._before: dict[int, Any] = {}
         self._watcher = threading.Thread(target=self._watch, name="interrupt", daemon=True)
@@ -58,27 +60,27 @@ class Interrupt:
         self.flag.unlink(missing_ok=True)
         os.environ[RUN_MARK] = self.run
         self._watcher.start()
-        self._before = {sign: signal.signal(sign, self._hear) for sign in (signal.SIGINT, signal.SIGTERM)}
+        self._wakeup = signal.set_wakeup_fd(self._signals, warn_on_full_buffer=False)
+        self._before = {sign: signal.signal(sign, _hear) for sign in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
         for sign, handler in self._before.items():
             signal.signal(sign, handler)
-        self._heard.put(None)
+        signal.set_wakeup_fd(self._wakeup)
+        os.write(self._signals, _OVER)
         self._watcher.join()
+        os.close(self._heard)
+        os.close(self._signals)
         self.flag.unlink(missing_ok=True)
         del os.environ[RUN_MARK]
 
-    def _hear(self, sign: int, _frame: FrameType | None) -> None:
-        self.level = 2 if sign == signal.SIGTERM else min(2, self.level + 1)
-        self._heard.put(self.level)
-
     def _watch(self) -> None:
-        told = 0
-        while (level := self._heard.get()) is not None:
-            if level > told:
-                told = level
+        while (heard := os.read(self._heard, 1)) != _OVER:
+            level = {int(signal.SIGINT): min(2, self.level + 1), int(signal.SIGTERM): 2}.get(heard[0], self.level)
+            if level > self.level:
+                self.level = level
                 self._say(FINISHING if level == 1 else STOPPING)
                 with contextlib.suppress(OSError):
                     self.flag.parent.mkdir(parents=True, exist_ok=True)
@@ -93,6 +95,10 @@ class Interrupt:
             self._say(STUCK)
             processes.end(self.run, patience=0)
             os._exit(EXIT)
+
+
+def _hear(_sign: int, _frame: FrameType | None) -> None:
+    """Without a handler the signal would end the program; the pipe has it already."""
 
 
 class Reporter:

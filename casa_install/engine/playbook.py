@@ -14,6 +14,7 @@ import ansible_runner
 import yaml
 
 from casa_install.engine.callbacks.casa_stop import STOP_FILE
+from casa_install.engine.causes import Explanation
 
 CALLBACKS = Path(__file__).with_name("callbacks")
 
@@ -26,6 +27,7 @@ class Failure:
     task: str
     message: str
     unreachable: bool = False
+    explanation: Explanation | None = None
 
 
 @dataclass

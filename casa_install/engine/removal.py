@@ -6,6 +6,7 @@ import datetime as dt
 import shutil
 
 from casa_install.engine import playbook
+from casa_install.engine.aftermath import explained
 from casa_install.engine.converge import Verdict
 from casa_install.engine.interrupt import Interrupt
 from casa_install.engine.playbook import Listener, Play
@@ -39,8 +40,10 @@ def remove_from_hosts(facility: Facility, progress: Progress) -> Verdict:
             progress.end("remove", "converged" if outcome.ok else "interrupted" if stopped else "failed",
                          outcome.changed)
             verdict.interrupted = interrupt.asked
+        if not outcome.ok and not stopped:
+            verdict.logs["remove"] = log
+            verdict.failures["remove"] = explained(outcome.failures, facility.target, variables, work / "aftermath",
+                                                   log)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    if not outcome.ok and not stopped:
-        verdict.failures["remove"], verdict.logs["remove"] = outcome.failures, log
     return verdict

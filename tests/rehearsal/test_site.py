@@ -65,6 +65,7 @@ def test_a_failure_names_phase_host_message_log_and_next_command(casa: Program) 
     on_host("xcache-1", "systemctl", "stop", "squatter")
     assert done.returncode == 1
     assert "failed: xcache on xcache-1: " in done.stdout
+    assert re.search(r"^  cause: port 1094 is taken by python3 \(pid \d+\)$", done.stdout, re.MULTILINE), done.stdout
     assert "xrootd@xcache" in done.stdout
     log = re.search(r"^  log:  (.+)$", done.stdout, re.MULTILINE)
     assert log

@@ -63,7 +63,7 @@ def test_signals_are_the_programs_own_again_afterwards(tmp_path: Path) -> None:
     told: list[str] = []
     with Interrupt(str(tmp_path), flag, told.append) as listening:
         signal.raise_signal(signal.SIGINT)
-        assert (listening.asked, listening.at_once) == (True, False)
+    assert (listening.asked, listening.at_once) == (True, False)
     assert told == [interrupt.FINISHING]
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
     assert not flag.exists()
