@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from casa_install.site.model import Site
 
 WARN_DAYS = 30
-APPLY = "the next apply renews it"
+APPLY = "run apply: it renews what ends soon"
 SHORTEST = 8
 """Characters; what is shorter is no secret of ours."""
 
@@ -39,6 +39,10 @@ class Holding:
     begins: dt.datetime | None
     ends: dt.datetime
     remedy: str
+
+    def days(self, now: dt.datetime) -> int:
+        """Whole days to its end, or since (negative)."""
+        return int((self.ends - now) / dt.timedelta(days=1))
 
     def state(self, now: dt.datetime) -> str:
         """``expired``, ``soon`` (30 days or less are left) or ``valid``."""

@@ -111,7 +111,7 @@ def warning(holding: Holding, now: dt.datetime) -> dict[str, str]:
     """What an admin has to know of a certificate or token that ends soon or has ended."""
     when = f"{holding.ends:%Y-%m-%d}"
     ends = f"expired on {when}" if holding.state(now) == "expired" else (
-        f"expires on {when}, in {(holding.ends - now).days} days")
+        f"expires on {when}, in {holding.days(now)} days")
     return {"level": holding.state(now), "text": f"{holding.kind} {holding.name} {ends}: {holding.remedy}"}
 
 
@@ -180,4 +180,4 @@ def _artifact(artifact: Artifact) -> dict[str, Any]:
 def _holding(holding: Holding, now: dt.datetime) -> dict[str, Any]:
     return {"kind": holding.kind, "name": holding.name, "subject": holding.subject, "place": holding.place,
             "begins": holding.begins.isoformat() if holding.begins else None, "ends": holding.ends.isoformat(),
-            "days": (holding.ends - now).days, "state": holding.state(now), "remedy": holding.remedy}
+            "days": holding.days(now), "state": holding.state(now), "remedy": holding.remedy}

@@ -61,7 +61,8 @@ def timeline(run: Run, titles: dict[str, str], hosts: Sequence[str]) -> Timeline
     for phase in run.phases:
         close = phase.ended or end
         outcome = phase.outcome or "interrupted"
-        note = f"{outcome}, {duration(close - phase.started)}" + (f", {phase.changed} changed" if phase.changed else "")
+        what = f"{phase.changed} changed" if outcome == "converged" else outcome
+        note = f"{duration(close - phase.started)}, {what}"
         title = titles.get(phase.name, phase.name)
         phases.append(Row(title, note, (bar(phase.started, close, outcome, f"{title}: {note}"),),
                           tuple(sorted({at(c.at) for c in run.changes if c.phase == phase.name}))))
