@@ -89,6 +89,9 @@ def _say(verdict: Verdict, options: argparse.Namespace, console: Console) -> Non
         for failure in failures:
             console.print(f"\nfailed: {phase} on {failure.host or 'the installing machine'}: {failure.task}",
                           markup=False, soft_wrap=True)
+            if failure.explanation:
+                console.print(f"  cause: {failure.explanation.meaning}", markup=False, soft_wrap=True)
+                console.print(f"  mend:  {failure.explanation.remedy}", markup=False, soft_wrap=True)
             for line in failure.message.splitlines():
                 console.print(f"    {line}", markup=False, soft_wrap=True)
         console.print(f"  log:  {verdict.logs[phase]}", markup=False, soft_wrap=True)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from casa_install.engine import playbook, scheduler, survey
+from casa_install.engine.aftermath import explained
+from casa_install.engine.causes import Circumstances, explain
 from casa_install.engine.journal import Journal
 from casa_install.engine.playbook import Failure, Listener, Play
 from casa_install.engine.progress import Progress
@@ -101,7 +103,8 @@ class Convergence:
             log = self.verdict.logs.setdefault(phase.name, self.folder / f"{phase.name}.log")
             with log.open("a") as stream:
                 traceback.print_exc(file=stream)
-            self.verdict.failures.setdefault(phase.name, [Failure("this machine", phase.title, str(error))])
+            failure = Failure("", phase.title, str(error), explanation=explain(str(error), Circumstances()))
+            self.verdict.failures.setdefault(phase.name, [failure])
             changed = None
         failed = phase.name in self.verdict.failures
         outcome = "failed" if failed else "unchanged" if changed is None else "converged"
@@ -127,5 +130,7 @@ class Convergence:
                             changed=lambda host, task: self.journal.change(phase.name, host, task))
         outcome = self._play(phase.name, plays, self.facility.roles_of(phase), listener)
         if not outcome.ok:
-            self.verdict.failures[phase.name] = outcome.failures
+            self.verdict.failures[phase.name] = explained(
+                outcome.failures, self.facility.target, self.workspace / f"{phase.name}.vault",
+                self.workspace / f"{phase.name}-aftermath", self.verdict.logs[phase.name])
         return outcome.changed

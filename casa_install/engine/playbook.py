@@ -13,6 +13,8 @@ from typing import Any
 import ansible_runner
 import yaml
 
+from casa_install.engine.causes import Explanation
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -22,6 +24,7 @@ class Failure:
     task: str
     message: str
     unreachable: bool = False
+    explanation: Explanation | None = None
 
 
 @dataclass

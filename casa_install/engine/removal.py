@@ -6,6 +6,7 @@ import datetime as dt
 import shutil
 
 from casa_install.engine import playbook
+from casa_install.engine.aftermath import explained
 from casa_install.engine.converge import Verdict
 from casa_install.engine.playbook import Listener, Play
 from casa_install.engine.progress import Progress
@@ -33,8 +34,10 @@ def remove_from_hosts(facility: Facility, progress: Progress) -> Verdict:
             outcome = playbook.run(facility.target, [Play(PLAYBOOKS / "remove.yml")], variables, work / "remove", log,
                                    Listener(task=lambda title: progress.step("remove", title)))
             progress.end("remove", "converged" if outcome.ok else "failed", outcome.changed)
+        if not outcome.ok:
+            verdict.logs["remove"] = log
+            verdict.failures["remove"] = explained(outcome.failures, facility.target, variables, work / "aftermath",
+                                                   log)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    if not outcome.ok:
-        verdict.failures["remove"], verdict.logs["remove"] = outcome.failures, log
     return verdict

@@ -1,0 +1,35 @@
+"""What is done after a failure: the hosts are asked for their circumstances, and each failure gets its explanation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from casa_install.engine import playbook
+from casa_install.engine.causes import Circumstances, explain
+from casa_install.engine.playbook import Failure, Listener, Play, Target
+
+PLAYBOOK = Path(__file__).resolve().parents[2] / "playbooks" / "circumstances.yml"
+_TASK = "Circumstances are read"
+
+
+def explained(failures: Sequence[Failure], target: Target, variables: Path, workspace: Path,
+              log: Path) -> list[Failure]:
+    """The failures with what is known of their causes; hosts that answer are asked, and nothing is changed on them.
+
+    :param log: gets what this shows, behind what is there.
+    """
+    asked = sorted({failure.host for failure in failures if failure.host and not failure.unreachable})
+    known: dict[str, Circumstances] = {}
+    if asked:
+        # apt's own words do not say which source is silent
+        more = "sources" if any("apt cache" in failure.message for failure in failures) else ""
+        play = Play(PLAYBOOK, {"circumstances_hosts": ",".join(asked), "circumstances_more": more})
+        outcome = playbook.run(target, [play], variables, workspace, log, Listener(), [_TASK])
+        known = {host: Circumstances.read(str(result["stdout"]), time.time())
+                 for (host, _), result in outcome.results.items()}
+    return [replace(failure, explanation=explain(failure.message, known.get(failure.host, Circumstances()),
+                                                 unreachable=failure.unreachable))
+            for failure in failures]
