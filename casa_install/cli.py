@@ -14,6 +14,7 @@ VERBS = {
     "plan": "show phases and hosts, and what would run; touches no host",
     "verify": "prove that a user's day works, from outside",
     "status": "show when each phase last ran and how it ended",
+    "report": "write what stands where, what happened and what is pinned, as a page and as data",
     "password": "print the shared password of a rehearsal's users",
     "remove": "take the whole facility away again",
 }
@@ -43,6 +44,9 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--no-verify", action="store_true", help="converge only")
         if verb in ("verify", "status", "plan"):
             command.add_argument("--json", action="store_true", help="print JSON")
+        if verb == "report":
+            command.add_argument("--output", type=Path, metavar="DIR",
+                                 help="where to write it; .casa/report beside the inventory by default")
         if verb == "remove":
             command.add_argument("--yes", action="store_true", help="do not ask")
     return top

@@ -25,6 +25,7 @@ from casa_install.facility import Facility
 from casa_install.phases import following, only, phases_of
 from casa_install.planning import expected, planned, total
 from casa_install.rehearsal.commands import RehearsalError
+from casa_install.report import write_report
 from casa_install.rolevars.hub import client_secret
 from casa_install.site.problems import InventoryErrors
 from casa_install.steps import STEPS
@@ -87,7 +88,7 @@ def apply(facility: Facility, options: argparse.Namespace, console: Console) -> 
         try:
             if code == CONVERGED and not options.no_verify and not chosen:
                 word = "failed"
-                code = verify.run(facility, console)
+                code = verify.run(facility, journal, console)
                 word = verdict.word if code == CONVERGED else word
         except KeyboardInterrupt:
             word = "interrupted"
@@ -153,7 +154,24 @@ def plan(facility: Facility, options: argparse.Namespace, console: Console) -> i
 
 def verify_site(facility: Facility, options: argparse.Namespace, console: Console) -> int:
     """Prove the site."""
-    return verify.run(facility, console, as_json=options.json)
+    with contextlib.closing(_journal(facility)) as journal:
+        return verify.run(facility, journal, console, as_json=options.json)
+
+
+def report(facility: Facility, options: argparse.Namespace, console: Console) -> int:
+    """Write what is known of the site; 1 when something has expired."""
+    folder = (options.output or facility.site.state / "report").resolve()
+    try:
+        written = write_report(facility, folder)
+    except OSError as error:
+        console.print(f"the report cannot be written to {folder}: {error.strerror}; choose another folder: "
+                      "--output DIR", markup=False, soft_wrap=True)
+        return REFUSED
+    for warning in written.warnings:
+        console.print(warning, markup=False, soft_wrap=True)
+    for path in written.files:
+        console.print(str(path), markup=False, soft_wrap=True)
+    return FAILED if written.expired else CONVERGED
 
 
 def status(facility: Facility, options: argparse.Namespace, console: Console) -> int:
@@ -216,6 +234,6 @@ def remove(facility: Facility, options: argparse.Namespace, console: Console) ->
 
 
 _TABLE: dict[str, Callable[[Facility, argparse.Namespace, Console], int]] = {
-    "apply": apply, "plan": plan, "verify": verify_site, "status": status, "password": password,
-    "remove": remove,
+    "apply": apply, "plan": plan, "verify": verify_site, "status": status, "report": report,
+    "password": password, "remove": remove,
 }

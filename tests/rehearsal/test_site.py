@@ -9,6 +9,7 @@ import json
 import re
 from contextlib import closing
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
@@ -85,6 +86,9 @@ def test_verify_names_what_is_broken(casa: Program) -> None:
     assert set(failed) == {"pool-members", "xcache"}
     assert "exec-2" in failed["pool-members"]
     assert "xcache-1" in failed["xcache"]
+    assert casa("report").returncode == 0
+    suite = ElementTree.parse(STATE / "report" / "junit.xml").getroot()[0]  # noqa: S314 - our own file
+    assert {str(case.get("name")).split(":")[0] for case in suite if case.find("failure") is not None} == set(failed)
 
 
 def test_a_full_run_mends_what_was_broken_and_changes_nothing_else(casa: Program) -> None:
