@@ -17,7 +17,7 @@ from casa_install.engine.progress import Progress
 from casa_install.engine.removal import remove_from_hosts
 from casa_install.facility import Facility
 from tests import machine
-from tests.rehearsal.conftest import INVENTORY, STATE, Program, changes, killed_in, left_on, on_host
+from tests.rehearsal.conftest import INVENTORY, STATE, Program, changes, killed_in, left_on, on_host, started
 from tests.scenarios import ON_THE_REHEARSAL, run_scenario
 
 DOMAIN = "casa.test"
@@ -88,8 +88,14 @@ def test_verify_names_what_is_broken(casa: Program) -> None:
 
 
 def test_a_full_run_mends_what_was_broken_and_changes_nothing_else(casa: Program) -> None:
-    assert casa("apply", "--no-skip", "--no-verify").returncode == 0
+    with closing(Facility.open(INVENTORY)) as facility:
+        before = started(facility.lab)
+        assert casa("apply", "--no-skip", "--no-verify").returncode == 0
+        after = started(facility.lab)
     assert {change[:2] for change in changes()} == {("condor", "exec-2"), ("xcache", "xcache-1")}
+    assert {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)} == {
+        "exec-2 condor.service", "xcache-1 xrootd@xcache.service"}
+    assert {"kube-1 kubelet.service", "condor-1 condor.service"} <= before.keys()
 
 
 def test_every_role_takes_itself_off_its_hosts() -> None:
