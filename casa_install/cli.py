@@ -12,6 +12,7 @@ from casa_install import verbs
 VERBS = {
     "apply": "converge the site, then prove it (the default)",
     "plan": "show phases and hosts, and what would run; touches no host",
+    "check": "ask every host what stands in an installation's way; changes nothing",
     "verify": "prove that a user's day works, from outside",
     "status": "show when each phase last ran and how it ended",
     "password": "print the shared password of a rehearsal's users",
@@ -32,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         if verb == "apply":
             command.add_argument("--no-skip", action="store_true", help="run phases that are complete, too")
             command.add_argument("--no-verify", action="store_true", help="converge only")
-        if verb in ("verify", "status", "plan"):
+        if verb in ("verify", "status", "plan", "check"):
             command.add_argument("--json", action="store_true", help="print JSON")
         if verb == "remove":
             command.add_argument("--yes", action="store_true", help="do not ask")

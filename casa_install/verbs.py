@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from casa_install import verify
+from casa_install import preflight, verify
 from casa_install.credentials import VaultError
 from casa_install.engine.converge import Convergence, Verdict
 from casa_install.engine.journal import Journal, PhaseRecord
@@ -22,6 +22,7 @@ from casa_install.engine.progress import Progress
 from casa_install.engine.removal import remove_from_hosts
 from casa_install.facility import Facility
 from casa_install.phases import Phase, phases_of
+from casa_install.preflight.verb import check
 from casa_install.rehearsal.commands import RehearsalError
 from casa_install.rolevars.hub import client_secret
 from casa_install.site.problems import InventoryErrors
@@ -63,8 +64,8 @@ def apply(facility: Facility, options: argparse.Namespace, console: Console) -> 
     with hold(facility.site.state / "lock"):
         journal = _journal(facility)
         journal.begin_run("apply")
-        convergence = Convergence(facility, phases_of(facility.site), STEPS, journal, Progress(console),
-                                  skip=not options.no_skip)
+        convergence = Convergence(facility, phases_of(facility.site), STEPS, preflight.look, journal,
+                                  Progress(console), skip=not options.no_skip)
         verdict = convergence.run()
         _say(verdict, options, console)
         code = verdict.code
@@ -83,7 +84,7 @@ def _say(verdict: Verdict, options: argparse.Namespace, console: Console) -> Non
         console.print(f"refused: {refusal}", markup=False, soft_wrap=True)
     if verdict.refusals:
         console.print("Nothing was changed.", markup=False)
-        console.print(f"  log:  {verdict.logs['survey']}", markup=False, soft_wrap=True)
+        console.print(f"  log:  {verdict.logs['preflight']}", markup=False, soft_wrap=True)
     for phase, failures in verdict.failures.items():
         for failure in failures:
             console.print(f"\nfailed: {phase} on {failure.host or 'the installing machine'}: {failure.task}",
@@ -204,6 +205,6 @@ def remove(facility: Facility, options: argparse.Namespace, console: Console) ->
 
 
 _TABLE: dict[str, Callable[[Facility, argparse.Namespace, Console], int]] = {
-    "apply": apply, "plan": plan, "verify": verify_site, "status": status, "password": password,
+    "apply": apply, "plan": plan, "check": check, "verify": verify_site, "status": status, "password": password,
     "remove": remove,
 }

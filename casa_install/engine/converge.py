@@ -1,4 +1,4 @@
-"""Converges a site: surveys its hosts, then runs the phases that are not complete yet."""
+"""Converges a site: asks its hosts, then runs the phases that are not complete yet."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from casa_install.engine import playbook, scheduler, survey
+from casa_install.engine import playbook, scheduler
 from casa_install.engine.aftermath import explained
 from casa_install.engine.causes import Circumstances, explain
 from casa_install.engine.journal import Journal
@@ -36,15 +37,32 @@ class Verdict:
         return 2 if self.refusals else 1 if self.failures else 0
 
 
+class Answers(Protocol):
+    """What the hosts said when they were asked before anything is changed."""
+
+    marks: dict[str, dict[str, str]]
+    """Host -> phase -> fingerprint with which the phase was completed there."""
+
+    @property
+    def refusals(self) -> Sequence[object]:
+        """What stops the run, each a sentence as text."""
+
+    @property
+    def warnings(self) -> Sequence[object]:
+        """What does not stop it."""
+
+
 Step = Callable[[Facility, Callable[[str], None]], int]
+Look = Callable[[Facility, Path, Path], Answers]
+"""Asks a facility's hosts and changes nothing; gets a folder of its own and the log's path."""
 
 
 class Convergence:
     """One run over a site's phases."""
 
-    def __init__(self, facility: Facility, phases: Sequence[Phase], steps: Mapping[str, Step], journal: Journal,
-                 progress: Progress, *, skip: bool = True) -> None:
-        self.facility, self.phases, self.steps = facility, phases, steps
+    def __init__(self, facility: Facility, phases: Sequence[Phase], steps: Mapping[str, Step], look: Look,
+                 journal: Journal, progress: Progress, *, skip: bool = True) -> None:
+        self.facility, self.phases, self.steps, self.look = facility, phases, steps, look
         self.journal, self.progress, self.skip = journal, progress, skip
         self.verdict = Verdict()
         self.marks: dict[str, dict[str, str]] = {}
@@ -61,13 +79,13 @@ class Convergence:
         rest = [p for p in self.phases if p.name != "hosts"]
         for phase in first:
             self.progress.plan(phase.name, phase.title)
-        self.progress.plan("survey", "Hosts can be worked on")
+        self.progress.plan("preflight", "Hosts can be worked on")
         for phase in rest:
             self.progress.plan(phase.name, phase.title)
         try:
             with self.progress:
                 if all(self._guarded(p) for p in first):
-                    self._survey()
+                    self._preflight()
                     if not self.verdict.refusals:
                         done = {p.name for p in first}
                         needs = {p.name: [n for n in p.needs if n not in done] for p in rest}
@@ -77,21 +95,23 @@ class Convergence:
             shutil.rmtree(self.workspace, ignore_errors=True)
         return self.verdict
 
-    def _play(self, name: str, plays: Sequence[Play], roles: set[str], listener: Listener,
-              wanted: Sequence[str] = ()) -> playbook.Outcome:
+    def _play(self, name: str, plays: Sequence[Play], roles: set[str], listener: Listener) -> playbook.Outcome:
         variables = self.workspace / f"{name}.vault"
         self.facility.write_variables(roles, variables)
         log = self.folder / f"{name}.log"
         self.verdict.logs[name] = log
-        return playbook.run(self.facility.target, plays, variables, self.workspace / name, log, listener, wanted)
+        return playbook.run(self.facility.target, plays, variables, self.workspace / name, log, listener)
 
-    def _survey(self) -> None:
-        """Ask every host; ssh tries for a minute before it gives a silent one up, so the screen says what goes on."""
-        self.progress.start("survey")
-        outcome = self._play("survey", [Play(PLAYBOOKS / "survey.yml")], set(), Listener(), survey.WANTED)
-        found = survey.judge(self.facility.site.hosts, outcome.failures, outcome.results)
-        self.verdict.refusals, self.marks = found.refusals, found.marks
-        self.progress.end("survey", "failed" if found.refusals else "unchanged")
+    def _preflight(self) -> None:
+        """Ask every host, and hold back where one refuses."""
+        self.progress.start("preflight")
+        self.verdict.logs["preflight"] = self.folder / "preflight.log"
+        found = self.look(self.facility, self.workspace, self.verdict.logs["preflight"])
+        self.marks = found.marks
+        self.verdict.refusals = [str(refusal) for refusal in found.refusals]
+        for warning in found.warnings:
+            self.progress.tell(f"warning: {warning}")
+        self.progress.end("preflight", "failed" if found.refusals else "unchanged")
 
     def _guarded(self, phase: Phase) -> bool:
         """Run a phase; whatever goes wrong in it becomes a failure of that phase."""

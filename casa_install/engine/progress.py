@@ -103,6 +103,10 @@ class Progress:
             line.state, line.changed, line.ended = state, changed, time.monotonic()
         self._say(f"{MARKS[state]} {line.title} ({self._result(line)}, {clock(line.seconds())})")
 
+    def tell(self, text: str) -> None:
+        """Say something that stays on the screen above the phases."""
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
     def _say(self, text: str, detail: bool = False) -> None:
         if self._live is None and not detail:
             self.console.print(f"[{clock(time.monotonic() - self.began):>6}] {text}", markup=False, highlight=False)
