@@ -12,6 +12,7 @@ from casa_install import phases, verbs
 VERBS = {
     "apply": "converge the site, then prove it (the default)",
     "plan": "show phases and hosts, and what would run; touches no host",
+    "check": "ask every host what stands in an installation's way; changes nothing",
     "verify": "prove that a user's day works, from outside",
     "status": "show when each phase last ran and how it ended",
     "report": "write what stands where, what happened and what is pinned, as a page and as data",
@@ -42,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("-v", dest="verbosity", action="count", default=0,
                                  help="have Ansible write more into the log; -vv, -vvv: still more")
             command.add_argument("--no-verify", action="store_true", help="converge only")
-        if verb in ("verify", "status", "plan"):
+        if verb in ("verify", "status", "plan", "check"):
             command.add_argument("--json", action="store_true", help="print JSON")
         if verb == "report":
             command.add_argument("--output", type=Path, metavar="DIR",

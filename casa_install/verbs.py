@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from casa_install import verify
+from casa_install import preflight, verify
 from casa_install.credentials import VaultError
 from casa_install.engine.converge import SIDE_BY_SIDE, Convergence, Verdict
 from casa_install.engine.interrupt import EXIT
@@ -24,6 +24,7 @@ from casa_install.engine.removal import remove_from_hosts
 from casa_install.facility import Facility
 from casa_install.phases import following, only, phases_of
 from casa_install.planning import expected, planned, total
+from casa_install.preflight.verb import check
 from casa_install.rehearsal.commands import RehearsalError
 from casa_install.report import write_report
 from casa_install.rolevars.hub import client_secret
@@ -78,7 +79,8 @@ def apply(facility: Facility, options: argparse.Namespace, console: Console) -> 
     with hold(facility.site.state / "lock"):
         journal = _journal(facility)
         skip = not (options.no_skip or chosen)
-        convergence = Convergence(facility, phases, STEPS, journal, Progress(console, SIDE_BY_SIDE), skip=skip,
+        convergence = Convergence(facility, phases, STEPS, preflight.look, journal,
+                                  Progress(console, SIDE_BY_SIDE), skip=skip,
                                   expected=expected(facility, phases, journal, skip=skip),
                                   verbosity=options.verbosity)
         journal.begin_run("apply")
@@ -110,7 +112,7 @@ def _say(verdict: Verdict, options: argparse.Namespace, console: Console) -> Non
         console.print(f"refused: {refusal}", markup=False, soft_wrap=True)
     if verdict.refusals:
         console.print("Nothing was changed.", markup=False)
-        console.print(f"  log:  {verdict.logs['survey']}", markup=False, soft_wrap=True)
+        console.print(f"  log:  {verdict.logs['preflight']}", markup=False, soft_wrap=True)
     for phase, failures in verdict.failures.items():
         for failure in failures:
             console.print(f"\nfailed: {phase} on {failure.host or 'the installing machine'}: {failure.task}",
@@ -234,6 +236,6 @@ def remove(facility: Facility, options: argparse.Namespace, console: Console) ->
 
 
 _TABLE: dict[str, Callable[[Facility, argparse.Namespace, Console], int]] = {
-    "apply": apply, "plan": plan, "verify": verify_site, "status": status, "report": report,
+    "apply": apply, "plan": plan, "check": check, "verify": verify_site, "status": status, "report": report,
     "password": password, "remove": remove,
 }
