@@ -43,12 +43,14 @@ def test_a_second_run_changes_nothing(casa: Program) -> None:
 
 
 def test_plan_and_status_speak_of_every_phase(casa: Program) -> None:
-    planned = json.loads(casa("plan", "--json").stdout)
+    plan = json.loads(casa("plan", "--json").stdout)
+    planned = plan["phases"]
     told = json.loads(casa("status", "--json").stdout)
     assert [row["phase"] for row in planned] == [row["phase"] for row in told]
     assert {row["outcome"] for row in told} <= {"converged", "unchanged"}
     assert {row["change"] for row in planned} == {
         "nothing to build", "is looked at again", "complete, unless a host has lost its mark"}
+    assert [plan["seconds"], *(row["seconds"] for row in planned)] == [0] * (len(planned) + 1)
 
 
 @pytest.mark.parametrize("scenario", ON_THE_REHEARSAL)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from casa_install.engine import connections, lock, scheduler, survey
+from casa_install.engine import connections, estimate, lock, resume, scheduler, survey
 from casa_install.engine.journal import Journal
 from casa_install.engine.playbook import Failure
 from casa_install.phases import PHASES, phases_of
@@ -129,6 +133,67 @@ def test_the_journal_remembers_across_runs(tmp_path: Path) -> None:
     assert last is not None
     assert (last.outcome, last.ended) == (None, None)
     assert later.newest("dns", "failed") is None
+
+
+def journal_of(path: Path, *runs: Mapping[str, tuple[str | None, int, str, str | None]]) -> Journal:
+    """A journal with these runs: phase -> outcome (None: the run was killed in it), changes, step, host."""
+    journal = Journal(path / "journal.sqlite")
+    for run in runs:
+        journal.begin_run("apply")
+        for name, (outcome, changed, step, host) in run.items():
+            journal.begin_phase(name)
+            journal.step(name, step)
+            if outcome:
+                journal.end_phase(name, outcome, changed, host=host)
+    return journal
+
+
+def test_what_was_not_completed_is_said_in_one_sentence(tmp_path: Path) -> None:
+    journal = journal_of(tmp_path, {
+        "base": ("converged", 3, "a", None), "dns": ("failed", 1, "The zone is served", "dns-1"),
+        "condor": ("interrupted", 2, "Packages are there", None), "images": (None, 0, "hub: building", None)})
+    said = resume.sentence(journal, ["base", "dns", "condor", "images", "hub"])
+    assert said is not None
+    assert re.fullmatch(r'Last time \(20\d\d-\d\d-\d\d \d\d:\d\d\) dns failed on dns-1 at "The zone is served"; '
+                        r'condor was stopped at "Packages are there"; images was killed at "hub: building": '
+                        r"this run goes on with dns, condor, images\.", said)
+    assert resume.sentence(journal, ["base", "hub"]) is None
+
+
+def test_a_later_completion_ends_the_sentence(tmp_path: Path) -> None:
+    journal = journal_of(tmp_path, {"dns": ("failed", 1, "a", "dns-1"), "hub": ("failed", 1, "b", "kube-1")},
+                         {"dns": ("unchanged", 0, "", None)})
+    said = resume.sentence(journal, ["dns", "hub"])
+    assert said is not None
+    assert "dns" not in said.replace("dns-1", "")
+    assert "hub failed on kube-1" in said
+
+
+def test_times_are_learned_from_runs_that_had_something_to_do(tmp_path: Path) -> None:
+    outcomes = (*(("converged", changed) for changed in (9, 9, 9, 9, 0)), ("unchanged", 0), ("failed", 4))
+    records = [(outcome, changed, "", None) for outcome, changed in outcomes]
+    journal = journal_of(tmp_path, *({"dns": record} for record in records))
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as database, database:
+        for number, took in enumerate((500, 20, 40, 30, 1, 2, 3), 1):
+            database.execute("update phase set ended = started + ? where run = ?", (took, number))
+    assert journal.seconds("dns") == pytest.approx(30)
+    assert journal.seconds("hub") is None
+
+
+@pytest.mark.parametrize(("workers", "running", "left"), [(1, (), 13), (2, (), 7), (3, (), 6), (1, ("d",), 13)])
+def test_the_time_left_is_the_way_through_the_graph(workers: int, running: tuple[str, ...], left: float) -> None:
+    needs = {"a": [], "b": ["a"], "c": ["a"], "d": []}
+    assert estimate.remaining(needs, {"a": 1, "b": 5, "c": 5, "d": 2}, running, workers) == left
+
+
+def test_nothing_new_starts_once_the_run_is_stopped() -> None:
+    began: list[str] = []
+
+    def work(name: str) -> bool:
+        began.append(name)
+        return True
+
+    assert scheduler.run({"a": [], "b": ["a"]}, work, 2, lambda: bool(began)) == {"a": True, "b": None}
 
 
 HOST = Host.model_validate({"name": "exec-1", "address": "10.91.0.9", "groups": ("condor_execute",)})
