@@ -13,8 +13,10 @@ VERBS = {
     "init": "write the inventory of a new site, from four questions or from flags",
     "apply": "converge the site, then prove it (the default)",
     "plan": "show phases and hosts, and what would run; touches no host",
+    "check": "ask every host what stands in an installation's way; changes nothing",
     "verify": "prove that a user's day works, from outside",
     "status": "show when each phase last ran and how it ended",
+    "report": "write what stands where, what happened and what is pinned, as a page and as data",
     "password": "print the shared password of a rehearsal's users",
     "remove": "take the whole facility away again",
 }
@@ -44,8 +46,11 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--no-verify", action="store_true", help="converge only")
         if verb == "init":
             init.add_flags(command)
-        if verb in ("verify", "status", "plan"):
+        if verb in ("verify", "status", "plan", "check"):
             command.add_argument("--json", action="store_true", help="print JSON")
+        if verb == "report":
+            command.add_argument("--output", type=Path, metavar="DIR",
+                                 help="where to write it; .casa/report beside the inventory by default")
         if verb == "remove":
             command.add_argument("--yes", action="store_true", help="do not ask")
     return top

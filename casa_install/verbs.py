@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from casa_install import init, verify
+from casa_install import init, preflight, verify
 from casa_install.credentials import VaultError
 from casa_install.engine.converge import SIDE_BY_SIDE, Convergence, Verdict
 from casa_install.engine.interrupt import EXIT
@@ -24,7 +24,9 @@ from casa_install.engine.removal import remove_from_hosts
 from casa_install.facility import Facility
 from casa_install.phases import following, only, phases_of
 from casa_install.planning import expected, planned, total
+from casa_install.preflight.verb import check
 from casa_install.rehearsal.commands import RehearsalError
+from casa_install.report import write_report
 from casa_install.rolevars.hub import client_secret
 from casa_install.site.problems import InventoryErrors
 from casa_install.steps import STEPS
@@ -86,7 +88,8 @@ def apply(facility: Facility, options: argparse.Namespace, console: Console) -> 
     with hold(facility.site.state / "lock"):
         journal = _journal(facility)
         skip = not (options.no_skip or chosen)
-        convergence = Convergence(facility, phases, STEPS, journal, Progress(console, SIDE_BY_SIDE), skip=skip,
+        convergence = Convergence(facility, phases, STEPS, preflight.look, journal,
+                                  Progress(console, SIDE_BY_SIDE), skip=skip,
                                   expected=expected(facility, phases, journal, skip=skip),
                                   verbosity=options.verbosity)
         journal.begin_run("apply")
@@ -96,7 +99,7 @@ def apply(facility: Facility, options: argparse.Namespace, console: Console) -> 
         try:
             if code == CONVERGED and not options.no_verify and not chosen:
                 word = "failed"
-                code = verify.run(facility, console)
+                code = verify.run(facility, journal, console)
                 word = verdict.word if code == CONVERGED else word
         except KeyboardInterrupt:
             word = "interrupted"
@@ -118,7 +121,7 @@ def _say(verdict: Verdict, options: argparse.Namespace, console: Console) -> Non
         console.print(f"refused: {refusal}", markup=False, soft_wrap=True)
     if verdict.refusals:
         console.print("Nothing was changed.", markup=False)
-        console.print(f"  log:  {verdict.logs['survey']}", markup=False, soft_wrap=True)
+        console.print(f"  log:  {verdict.logs['preflight']}", markup=False, soft_wrap=True)
     for phase, failures in verdict.failures.items():
         for failure in failures:
             console.print(f"\nfailed: {phase} on {failure.host or 'the installing machine'}: {failure.task}",
@@ -163,7 +166,24 @@ def plan(facility: Facility, options: argparse.Namespace, console: Console) -> i
 
 def verify_site(facility: Facility, options: argparse.Namespace, console: Console) -> int:
     """Prove the site."""
-    return verify.run(facility, console, as_json=options.json)
+    with contextlib.closing(_journal(facility)) as journal:
+        return verify.run(facility, journal, console, as_json=options.json)
+
+
+def report(facility: Facility, options: argparse.Namespace, console: Console) -> int:
+    """Write what is known of the site; 1 when something has expired."""
+    folder = (options.output or facility.site.state / "report").resolve()
+    try:
+        written = write_report(facility, folder)
+    except OSError as error:
+        console.print(f"the report cannot be written to {folder}: {error.strerror}; choose another folder: "
+                      "--output DIR", markup=False, soft_wrap=True)
+        return REFUSED
+    for warning in written.warnings:
+        console.print(warning, markup=False, soft_wrap=True)
+    for path in written.files:
+        console.print(str(path), markup=False, soft_wrap=True)
+    return FAILED if written.expired else CONVERGED
 
 
 def status(facility: Facility, options: argparse.Namespace, console: Console) -> int:
@@ -226,6 +246,6 @@ def remove(facility: Facility, options: argparse.Namespace, console: Console) ->
 
 
 _TABLE: dict[str, Callable[[Facility, argparse.Namespace, Console], int]] = {
-    "apply": apply, "plan": plan, "verify": verify_site, "status": status, "password": password,
-    "remove": remove,
+    "apply": apply, "plan": plan, "check": check, "verify": verify_site, "status": status, "report": report,
+    "password": password, "remove": remove,
 }

@@ -112,7 +112,7 @@ def main() -> int:
     removal.PLAYBOOKS = folder / "playbooks"  # type: ignore[attr-defined]  # it has the name from phases
     steps.STEPS.clear()
     steps.STEPS["build"] = lambda _facility, report: _build(folder, report)
-    Convergence._survey = lambda self: None  # type: ignore[method-assign]  # this machine is no host of a site
+    Convergence._preflight = lambda self: None  # type: ignore[method-assign]  # this machine is no host of a site
     Facility.role_variables = lambda self, role: {}  # type: ignore[method-assign]
     return cli.main([*sys.argv[2:], "--inventory", str(folder / "site" / "site.ini")])
 

@@ -1,4 +1,4 @@
-"""Converges a site: surveys its hosts, then runs the phases that are not complete yet."""
+"""Converges a site: asks its hosts, then runs the phases that are not complete yet."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from casa_install.engine import playbook, resume, scheduler, survey
+from casa_install.engine import playbook, resume, scheduler
 from casa_install.engine.aftermath import explained
 from casa_install.engine.causes import Circumstances, explain
 from casa_install.engine.interrupt import EXIT, Interrupt, Interrupted, Reporter
@@ -45,9 +46,26 @@ class Verdict:
         return {0: "converged", 1: "failed", 2: "refused", EXIT: "interrupted"}[self.code]
 
 
+class Answers(Protocol):
+    """What the hosts said when they were asked before anything is changed."""
+
+    marks: dict[str, dict[str, str]]
+    """Host -> phase -> fingerprint with which the phase was completed there."""
+
+    @property
+    def refusals(self) -> Sequence[object]:
+        """What stops the run, each a sentence as text."""
+
+    @property
+    def warnings(self) -> Sequence[object]:
+        """What does not stop it."""
+
+
 Step = Callable[[Facility, Reporter], int]
 """Makes a phase true on the installing machine and returns how many things it changed."""
-SURVEY_SECONDS = 5.0
+Look = Callable[[Facility, Path, Path], Answers]
+"""Asks a facility's hosts and changes nothing; gets a folder of its own and the log's path."""
+PREFLIGHT_SECONDS = 5.0
 
 
 class Convergence:
@@ -58,10 +76,10 @@ class Convergence:
     :param verbosity: how often ansible-playbook gets ``-v``.
     """
 
-    def __init__(self, facility: Facility, phases: Sequence[Phase], steps: Mapping[str, Step], journal: Journal,
-                 progress: Progress, *, skip: bool = True, expected: Mapping[str, float] | None = None,
-                 verbosity: int = 0) -> None:
-        self.facility, self.phases, self.steps = facility, phases, steps
+    def __init__(self, facility: Facility, phases: Sequence[Phase], steps: Mapping[str, Step], look: Look,
+                 journal: Journal, progress: Progress, *, skip: bool = True,
+                 expected: Mapping[str, float] | None = None, verbosity: int = 0) -> None:
+        self.facility, self.phases, self.steps, self.look = facility, phases, steps, look
         self.journal, self.progress, self.skip = journal, progress, skip
         self.expected, self.verbosity = expected or {}, verbosity
         self.verdict = Verdict()
@@ -86,7 +104,7 @@ class Convergence:
                     self.progress.note(where)
                 if all(self._guarded(p) for p in first):
                     if not self.interrupt.asked:
-                        self._survey()
+                        self._preflight()
                     if not self.verdict.refusals:
                         done = {p.name for p in first}
                         needs = {p.name: [n for n in p.needs if n not in done] for p in rest}
@@ -101,29 +119,31 @@ class Convergence:
     def _announce(self, first: Sequence[Phase], rest: Sequence[Phase]) -> None:
         for phase in first:
             self.progress.plan(phase.name, phase.title, (), self.expected.get(phase.name))
-        self.progress.plan("survey", "Hosts can be worked on", [p.name for p in first], SURVEY_SECONDS)
+        self.progress.plan("preflight", "Hosts can be worked on", [p.name for p in first], PREFLIGHT_SECONDS)
         for phase in rest:
-            self.progress.plan(phase.name, phase.title, ("survey", *phase.needs), self.expected.get(phase.name))
+            self.progress.plan(phase.name, phase.title, ("preflight", *phase.needs), self.expected.get(phase.name))
 
-    def _play(self, name: str, plays: Sequence[Play], roles: set[str], listener: Listener,
-              wanted: Sequence[str] = ()) -> playbook.Outcome:
+    def _play(self, name: str, plays: Sequence[Play], roles: set[str], listener: Listener) -> playbook.Outcome:
         variables = self.workspace / f"{name}.vault"
         self.facility.write_variables(roles, variables)
         log = self.folder / f"{name}.log"
         self.verdict.logs[name] = log
-        return playbook.run(self.facility.target, plays, variables, self.workspace / name, log, listener, wanted,
+        return playbook.run(self.facility.target, plays, variables, self.workspace / name, log, listener,
                             stop=self.interrupt.flag, verbosity=self.verbosity)
 
-    def _survey(self) -> None:
-        """Ask every host; ssh tries for a minute before it gives a silent one up, so the screen says what goes on."""
-        self.progress.start("survey")
-        outcome = self._play("survey", [Play(PLAYBOOKS / "survey.yml")], set(), Listener(), survey.WANTED)
-        if self.interrupt.at_once or outcome.stopped:
-            self.progress.end("survey", "interrupted")
+    def _preflight(self) -> None:
+        """Ask every host, and hold back where one refuses."""
+        self.progress.start("preflight")
+        self.verdict.logs["preflight"] = self.folder / "preflight.log"
+        found = self.look(self.facility, self.workspace, self.verdict.logs["preflight"])
+        if self.interrupt.at_once:  # its programs have been stopped: what they said means nothing
+            self.progress.end("preflight", "interrupted")
             return
-        found = survey.judge(self.facility.site.hosts, outcome.failures, outcome.results)
-        self.verdict.refusals, self.marks = found.refusals, found.marks
-        self.progress.end("survey", "failed" if found.refusals else "unchanged")
+        self.marks = found.marks
+        self.verdict.refusals = [str(refusal) for refusal in found.refusals]
+        for warning in found.warnings:
+            self.progress.note(f"warning: {warning}")
+        self.progress.end("preflight", "failed" if found.refusals else "unchanged")
 
     def _guarded(self, phase: Phase) -> bool:
         """Run a phase; whatever goes wrong in it becomes a failure of that phase."""

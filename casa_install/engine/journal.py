@@ -8,10 +8,12 @@ killed in it; ``step`` is its last step or task and ``stepped`` when that began;
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import statistics
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +26,23 @@ create table if not exists phase (
 create table if not exists change (
     run integer not null references run(id), phase text not null, host text not null, task text not null,
     at real not null);
+create table if not exists verification (
+    id integer primary key, run integer references run(id), started real not null, ended real not null);
+create table if not exists check_result (
+    verification integer not null references verification(id), name text not null, title text not null,
+    passed integer, seconds real not null, detail text not null);
 """
+
+
+@dataclass(frozen=True)
+class CheckRecord:
+    """The result of one check: ``passed`` is None when it was not run, seconds is how long it took."""
+
+    name: str
+    title: str
+    passed: bool | None
+    seconds: float
+    detail: str
 
 
 @dataclass(frozen=True)
@@ -104,6 +122,17 @@ class Journal:
     def change(self, phase: str, host: str, task: str) -> None:
         """Note a task that changed something on a host."""
         self._do("insert into change values (?, ?, ?, ?, ?)", self._run, phase, host, task, time.time())
+
+    def verified(self, started: float, checks: Sequence[CheckRecord]) -> None:
+        """Note a verification that began at ``started`` (seconds since the epoch) and ends now, with all its checks."""
+        with self._lock, contextlib.closing(self._database.cursor()) as cursor:
+            cursor.execute("begin immediate")
+            cursor.execute("insert into verification (run, started, ended) values (?, ?, ?)",
+                           (self._run or None, started, time.time()))
+            number = cursor.lastrowid
+            cursor.executemany("insert into check_result values (?, ?, ?, ?, ?, ?)",
+                               [(number, c.name, c.title, c.passed, c.seconds, c.detail) for c in checks])
+            cursor.execute("commit")
 
     def newest(self, name: str, *outcomes: str) -> PhaseRecord | None:
         """The newest record of a phase, of these outcomes only if any are given; None when there is none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,8 @@ class Outcome:
     failures: list[Failure] = field(default_factory=list)
     results: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     """``(host, task) -> result`` of the tasks that were asked for."""
+    received: dict[tuple[str, str], float] = field(default_factory=dict)
+    """``(host, task) ->`` this machine's time when that result had come, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ class _Events:
                 self.listener.changed(host, task)
             if task in self.wanted:
                 self.outcome.results[host, task] = result
+                self.outcome.received[host, task] = time.time()
         elif kind == "runner_on_failed" and not data.get("ignore_errors"):
             self.outcome.failures.append(Failure(host, task, _message(result)))
         elif kind == "runner_on_unreachable":

@@ -12,12 +12,17 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
+from casa_install.engine import processes
+from casa_install.machine import RUN_MARK
+from casa_install.rehearsal import hosts
 from tests import engine_site
 
+NETWORK = IPv4Network("10.97.12.0/24")
 PATIENCE = 90
 ENDS = 10
 """Seconds within which nothing may be left of a run that was stopped at once."""
@@ -188,6 +193,21 @@ def test_chosen_phases_run_and_no_other(runs: Runs) -> None:
         assert set(runs.newest()) == {"run", *ran}
         [log, *_] = sorted(runs.folder.glob("site/.casa/logs/*/third.log"), reverse=True)
         assert ("task path: " in log.read_text()) == ("-vv" in words), "the log has what -v asks for"
+
+
+def test_a_virtual_host_is_no_process_of_the_run_that_boots_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(RUN_MARK, "lab of the test of runs")
+    with subprocess.Popen(["sleep", "60"]) as marked:
+        lab = hosts.Lab("runs", NETWORK, {"host-1": NETWORK[11]}, "runs.test")
+        try:
+            lab.up()
+            assert processes.marked("lab of the test of runs") == [marked.pid]
+            processes.end("lab of the test of runs")
+            assert marked.wait(5) == -signal.SIGTERM
+            assert lab.status() == {"host-1": "up"}
+        finally:
+            marked.kill()
+            lab.down()
 
 
 def test_a_removal_is_stopped_and_gone_on_with_the_same_way(runs: Runs) -> None:

@@ -9,6 +9,7 @@ import json
 import re
 from contextlib import closing
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
@@ -39,6 +40,13 @@ def test_a_second_run_changes_nothing(casa: Program) -> None:
     done = casa("apply", "--no-verify")
     assert done.returncode == 0
     assert "Converged: 0 changed." in done.stdout
+    assert "warning: " not in done.stdout
+
+
+def test_a_converged_site_stands_in_nobodys_way(casa: Program) -> None:
+    done = casa("check", "--json")
+    told = json.loads(done.stdout)
+    assert (told["refusals"], told["warnings"], done.returncode) == ([], [], 0)
 
 
 def test_plan_and_status_speak_of_every_phase(casa: Program) -> None:
@@ -57,16 +65,26 @@ def test_roles_of_the_cluster_keep_their_promises(casa: Program, scenario: str) 
     run_scenario(scenario)
 
 
-def test_a_failure_names_phase_host_message_log_and_next_command(casa: Program) -> None:
+def test_a_port_of_ours_that_another_program_took_is_refused(casa: Program) -> None:
     on_host("xcache-1", "systemctl", "stop", "xrootd@xcache")
     on_host("xcache-1", "systemd-run", "--unit=squatter", "python3", "-m", "http.server", "1094")
-    on_host("xcache-1", "rm", "/var/lib/casa-install/phases/xcache")
     done = casa("apply", "--no-verify")
     on_host("xcache-1", "systemctl", "stop", "squatter")
+    assert done.returncode == 2
+    assert re.findall(r"^refused: xcache-1 .*tcp port 1094, which the cache needs, is taken by python3 \(pid \d+\);",
+                      done.stdout, re.MULTILINE), done.stdout
+    assert done.stdout.count("refused: ") == 1
+    assert changes() == []
+
+
+def test_a_failure_names_phase_host_message_log_and_next_command(casa: Program) -> None:
+    on_host("xcache-1", "systemctl", "mask", "--runtime", "xrootd@xcache")
+    on_host("xcache-1", "rm", "/var/lib/casa-install/phases/xcache")
+    done = casa("apply", "--no-verify")
+    on_host("xcache-1", "systemctl", "unmask", "--runtime", "xrootd@xcache")
     assert done.returncode == 1
     assert "failed: xcache on xcache-1: " in done.stdout
-    assert re.search(r"^  cause: port 1094 is taken by python3 \(pid \d+\)$", done.stdout, re.MULTILINE), done.stdout
-    assert "xrootd@xcache" in done.stdout
+    assert re.search(r"^  cause: the unit \S*xrootd@xcache\S* is masked$", done.stdout, re.MULTILINE), done.stdout
     log = re.search(r"^  log:  (.+)$", done.stdout, re.MULTILINE)
     assert log
     assert "xcache-1" in Path(log[1]).read_text()
@@ -85,6 +103,9 @@ def test_verify_names_what_is_broken(casa: Program) -> None:
     assert set(failed) == {"pool-members", "xcache"}
     assert "exec-2" in failed["pool-members"]
     assert "xcache-1" in failed["xcache"]
+    assert casa("report").returncode == 0
+    suite = ElementTree.parse(STATE / "report" / "junit.xml").getroot()[0]  # noqa: S314 - our own file
+    assert {str(case.get("name")).split(":")[0] for case in suite if case.find("failure") is not None} == set(failed)
 
 
 def test_a_full_run_mends_what_was_broken_and_changes_nothing_else(casa: Program) -> None:

@@ -1,4 +1,4 @@
-"""The engine: order, side by side, locks, journal, survey."""
+"""The engine: order, side by side, locks, journal."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from casa_install.engine import connections, estimate, lock, resume, scheduler, survey
+from casa_install.engine import connections, estimate, lock, resume, scheduler
 from casa_install.engine.journal import Journal
-from casa_install.engine.playbook import Failure
 from casa_install.phases import PHASES, phases_of
-from casa_install.site.model import Host, Site
+from casa_install.site.model import Site
 
 
 def test_jobs_run_after_their_needs_and_side_by_side() -> None:
@@ -194,63 +193,3 @@ def test_nothing_new_starts_once_the_run_is_stopped() -> None:
         return True
 
     assert scheduler.run({"a": [], "b": ["a"]}, work, 2, lambda: bool(began)) == {"a": True, "b": None}
-
-
-HOST = Host.model_validate({"name": "exec-1", "address": "10.91.0.9", "groups": ("condor_execute",)})
-
-
-@pytest.mark.parametrize(("message", "unreachable", "told"), [
-    ("Task failed: Failed to connect to the host via ssh: ssh: connect to host 10.91.0.9 port 22: Connection refused",
-     True, "not reachable by ssh: connect to host 10.91.0.9 port 22: Connection refused; switch it on"),
-    ("Task failed: Failed to connect to the host via ssh: root@10.91.0.9: Permission denied (publickey).", True,
-     "its sshd does not let the account in: root@10.91.0.9: Permission denied (publickey); put the public key"),
-    ("Task failed: Failed to connect to the host via ssh: @@@@@@\nHost key verification failed.", True,
-     "its host key is unknown or has changed: Host key verification failed; compare"),
-    ("Task failed: Missing sudo password", False, "no root rights, sudo asks for a password: Missing"),
-    ("Task failed: Incorrect sudo password", False, "no root rights, sudo refuses the password: Incorrect"),
-    ("Module result deserialization failed: No start of json char found\ncms is not in the sudoers file.", False,
-     "no root rights, sudo refuses the account: cms is not in the sudoers file; let ansible_user"),
-    ("Module result deserialization failed: No start of json char found\n/bin/sh: 1: sudo: not found", False,
-     "no root rights, there is no sudo: /bin/sh: 1: sudo: not found; install"),
-    ("The module interpreter '/usr/bin/python3' was not found.\n/bin/sh: 1: /usr/bin/python3: not found", False,
-     "no Python: /bin/sh: 1: /usr/bin/python3: not found; install"),
-    ("Task failed: Error processing keyword 'become_pass': Decryption failed (no vault secrets were found).", False,
-     "an encrypted value of the inventory does not open: Error processing keyword 'become_pass'"),
-    ("Module result deserialization failed: No start of json char found\nThis account is currently not available.",
-     False, "nothing can be run on it: This account is currently not available; mend"),
-])
-def test_what_a_host_lacks_is_one_refusal_with_a_remedy(message: str, unreachable: bool, told: str) -> None:
-    failure = Failure("exec-1", "Root may work", message, unreachable)
-    [refusal] = survey.judge([HOST], [failure], {}).refusals
-    assert refusal.startswith(f"exec-1 (10.91.0.9): {told}")
-    assert "\n" not in refusal
-
-
-def test_a_survey_that_did_not_run_is_a_refusal() -> None:
-    answered = {("exec-1", survey.SYSTEM): {"stdout": 'ID=debian\r\nVERSION_ID="13"\r\n'}}
-    [refusal] = survey.judge([HOST], [Failure("", "", "the runner\nfell over")], answered).refusals
-    assert refusal == "the hosts could not be surveyed: the runner fell over"
-
-
-TRIXIE = 'PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\r\nID=debian\r\nVERSION_ID="13"\r\n'
-
-
-def test_another_system_is_refused_and_marks_are_read() -> None:
-    marks = {"stdout": "/var/lib/casa-install/phases/dns:abc\n/var/lib/casa-install/phases/condor:def"}
-    found = survey.judge([HOST], [], {("exec-1", survey.SYSTEM): {"stdout": TRIXIE}, ("exec-1", survey.MARKS): marks})
-    assert found.refusals == []
-    assert found.marks == {"exec-1": {"dns": "abc", "condor": "def"}}
-    for system, named in ((TRIXIE.replace("13", "12"), "Debian GNU/Linux 12"),
-                          ("ID='ubuntu'\nVERSION_ID=13", "ubuntu"),
-                          ('ID=debian\nPRETTY_NAME="Debian GNU/Linux forky/sid"', "Debian GNU/Linux forky/sid"),
-                          ("cat: /etc/os-release: No such file", "a system without /etc/os-release")):
-        [refusal] = survey.judge([HOST], [], {("exec-1", survey.SYSTEM): {"stdout": system}}).refusals
-        assert f"runs {named}" in refusal
-        assert "install Debian 13" in refusal
-
-
-def test_a_host_without_root_rights_is_told_of_its_system_too() -> None:
-    lacking = Failure("exec-1", "Root may work", "Task failed: Missing sudo password")
-    other = {("exec-1", survey.SYSTEM): {"stdout": 'ID=almalinux\nPRETTY_NAME="AlmaLinux 9.6"'}}
-    assert [("sudo" in r, "AlmaLinux" in r) for r in survey.judge([HOST], [lacking], other).refusals] == [
-        (True, False), (False, True)]

@@ -1,8 +1,10 @@
-"""Ansible's side of Ctrl-C: a playbook ends between two tasks, when the program asks for it."""
+"""Ansible's side of the end: a playbook ends between two tasks when the program asks for it, and dies with it."""
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ from ansible.plugins.callback import CallbackBase
 
 STOP_FILE = "CASA_INSTALL_STOP"
 """Name of the variable of the environment that names the file whose existence asks for the end."""
+PR_SET_PDEATHSIG = 1
+"""Of ``linux/prctl.h``."""
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]
@@ -21,6 +25,11 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
     CALLBACK_NAME = "casa_stop"
+
+    def __init__(self) -> None:
+        super().__init__()
+        # a program that is killed cannot end its playbook, which would work on or wait for ever
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
         """Before a task is given to any host."""
