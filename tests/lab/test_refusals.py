@@ -79,16 +79,16 @@ CASES = (
          told=(r"its sshd does not let the account in: root@\S+ Permission denied \(publickey\); "
                r"put the public key into the account's authorized_keys",)),
     Case("gateway-1", DEBIAN_12, told=(r"runs Debian GNU/Linux 12 \(bookworm\); install Debian 13", *CGROUP)),
-    Case("condor-1", ACCOUNT, "ansible_user=deploy ansible_become_password=right",
+    Case("condor-1", ACCOUNT, "ansible_user=deploy",
          (r"no root rights, sudo refuses the account: deploy is not in the sudoers file; let ansible_user use sudo",)),
     Case("exec-1", SUDO, "ansible_user=deploy",
          (r"no root rights, sudo asks for a password: Missing sudo password; .*set ansible_become_password",)),
-    Case("exec-2", SUDO, "ansible_user=deploy ansible_become_password=wrong",
+    Case("exec-2", SUDO, "ansible_user=deploy",
          (r"no root rights, sudo refuses the password: Incorrect sudo password; correct ansible_become_password",)),
     Case("exec-3", "rm /usr/bin/python3", told=(r"no Python: .*not found; install the package python3",)),
     Case("exec-4", f"{ACCOUNT}rm /usr/bin/sudo", "ansible_user=deploy",
          (r"no root rights, there is no sudo: .*sudo: not found; install the package sudo",)),
-    Case("exec-5", SUDO, "ansible_user=deploy"),  # its password is in host_vars
+    Case("exec-5", SUDO, "ansible_user=deploy"),
     Case("xcache-1", f"{ACCOUNT}{ALMALINUX}", "ansible_user=deploy",
          (r"no root rights, sudo asks for a password: Missing sudo password; let ansible_user use sudo",
           r"runs AlmaLinux 9\.6 \(Sage Margay\); install Debian 13")),
@@ -96,6 +96,7 @@ CASES = (
          told=(r"its host key is unknown or has changed: Host key verification failed; "
                r"compare its host key's fingerprint .*known_hosts",)),
 )
+SUDO_PASSWORDS = {"condor-1": "right", "exec-2": "wrong", "exec-5": "right"}
 OFF = "kube-2"
 ADDRESSES = {case.host: NETWORK[11 + number] for number, case in enumerate(CASES)}
 
@@ -129,7 +130,8 @@ def write_inventory(folder: Path, lab: hosts.Lab) -> Path:
     secret = vaulted("casa_oidc_client_secret", "of the hub")
     files = {"site.ini": text, "password": VAULT_PASSWORD,
              "group_vars/all.yml": variables.replace("casa_oidc_client_secret: CHANGEME\n", secret),
-             "host_vars/exec-5.yml": vaulted("ansible_become_password", "right")}
+             **{f"host_vars/{host}.yml": vaulted("ansible_become_password", password)
+                for host, password in SUDO_PASSWORDS.items()}}
     for name, content in files.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(content)
