@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from casa_install.engine.causes import Cause
 from casa_install.engine.playbook import Failure
 from casa_install.preflight.findings import Finding, refusal
 from casa_install.site.model import Host
@@ -13,17 +13,7 @@ from casa_install.site.model import Host
 SUPPORTED = (("debian", "13"),)
 """``ID`` and ``VERSION_ID`` of systems that the roles know."""
 
-
-@dataclass(frozen=True)
-class Cause:
-    """Why a host cannot be worked on: known by words of ssh, sudo or Ansible."""
-
-    words: str
-    """A regular expression; the empty one, last in its table, fits everything."""
-    meaning: str
-    remedy: str
-
-
+# In both tables the last expression is empty and fits everything.
 UNREACHABLE = (
     Cause("Host key verification failed", "its host key is unknown or has changed",
           "compare its host key's fingerprint on its console, then put the key into known_hosts "
