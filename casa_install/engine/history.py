@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from casa_install.engine.journal import SCHEMA, CheckRecord
+from casa_install.engine.journal import CheckRecord
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,7 @@ def read_history(path: Path) -> History:
     """The journal's content; an empty history when there is no journal."""
     if not path.exists():
         return History()
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
-        database.executescript(SCHEMA)  # a journal of an earlier version lacks tables
+    with contextlib.closing(sqlite3.connect(path)) as database:
         runs = [Run(number, verb, started, ended, verdict, _phases(database, number), _changes(database, number))
                 for number, verb, started, ended, verdict in
                 database.execute("select id, verb, started, ended, verdict from run order by id").fetchall()]
