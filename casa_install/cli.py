@@ -7,13 +7,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from casa_install import verbs
+from casa_install import init, phases, verbs
 
 VERBS = {
+    "init": "write the inventory of a new site, from four questions or from flags",
     "apply": "converge the site, then prove it (the default)",
     "plan": "show phases and hosts, and what would run; touches no host",
+    "check": "ask every host what stands in an installation's way; changes nothing",
     "verify": "prove that a user's day works, from outside",
     "status": "show when each phase last ran and how it ended",
+    "report": "write what stands where, what happened and what is pinned, as a page and as data",
     "password": "print the shared password of a rehearsal's users",
     "remove": "take the whole facility away again",
 }
@@ -25,15 +28,29 @@ def parser() -> argparse.ArgumentParser:
     shared.add_argument("-i", "--inventory", type=Path, required=True, metavar="SITE.INI", help="the site's inventory")
     top = argparse.ArgumentParser(
         prog="casa-install", description="Turns bare-metal hosts into a Coffea-casa analysis facility.",
-        epilog="Exit status: 0 converged and verified, 1 something failed, 2 refused before any host was touched.")
+        epilog="Exit status: 0 converged and verified, 1 something failed, 2 refused before any host was touched, "
+        "130 stopped by Ctrl-C.")
     commands = top.add_subparsers(dest="verb", metavar="VERB")
     for verb, meaning in VERBS.items():
         command = commands.add_parser(verb, help=meaning, parents=[shared], description=meaning)
         if verb == "apply":
-            command.add_argument("--no-skip", action="store_true", help="run phases that are complete, too")
+            which = command.add_mutually_exclusive_group()
+            which.add_argument("--no-skip", action="store_true", help="run phases that are complete, too")
+            which.add_argument("--from", dest="first", type=phases.named, metavar="PHASE",
+                               help="run this phase and all that need it, complete or not, and no other; "
+                               "the site is not verified")
+            which.add_argument("--only", type=phases.all_named, metavar="PHASE[,PHASE…]",
+                               help="run these phases, complete or not, and no other; the site is not verified")
+            command.add_argument("-v", dest="verbosity", action="count", default=0,
+                                 help="have Ansible write more into the log; -vv, -vvv: still more")
             command.add_argument("--no-verify", action="store_true", help="converge only")
-        if verb in ("verify", "status", "plan"):
+        if verb == "init":
+            init.add_flags(command)
+        if verb in ("verify", "status", "plan", "check"):
             command.add_argument("--json", action="store_true", help="print JSON")
+        if verb == "report":
+            command.add_argument("--output", type=Path, metavar="DIR",
+                                 help="where to write it; .casa/report beside the inventory by default")
         if verb == "remove":
             command.add_argument("--yes", action="store_true", help="do not ask")
     return top

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+RUN_MARK = "CASA_INSTALL_RUN"
+"""Name of the variable of the environment by which the processes of a run are known."""
 _LOCK = Path("/run/lock/casa-install-packages")
 
 # Some programs come from elsewhere than Debian's package on many machines; having the program is enough then.
@@ -81,12 +83,16 @@ def _install(missing: list[str], say: Callable[[str], None]) -> list[str]:
     if os.geteuid() != 0:
         raise MachineError(f"this machine lacks {wanted}: run: sudo apt-get install --no-install-recommends {wanted}")
     say(f"installing on this machine: {wanted}")
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    # without the run's mark: who stops a run must not be left with packages that are half unpacked
+    environment = {name: value for name, value in os.environ.items() if name != RUN_MARK}
+    environment["DEBIAN_FRONTEND"] = "noninteractive"
     options = ["-q", "-y", "-o", "DPkg::Lock::Timeout=300", "-o", "APT::Install-Recommends=false"]
     with _alone():
         for command in (["update"], ["install", *missing]):
+            # a group of its own: Ctrl-C on the terminal is the program's to hear
             result = subprocess.run(["apt-get", *options, *command], env=environment, check=False, text=True,
-                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+                                    process_group=0, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                    stderr=subprocess.STDOUT)
     if result.returncode or missing_packages(missing):
         tail = "\n".join(result.stdout.splitlines()[-8:])
         raise MachineError(f"apt-get could not install {wanted} on this machine:\n{tail}")

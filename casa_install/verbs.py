@@ -13,27 +13,33 @@ from typing import Any
 
 from rich.console import Console
 
-from casa_install import verify
+from casa_install import init, preflight, verify
 from casa_install.credentials import VaultError
-from casa_install.engine.converge import Convergence, Verdict
-from casa_install.engine.journal import Journal, PhaseRecord
+from casa_install.engine.converge import SIDE_BY_SIDE, Convergence, Verdict
+from casa_install.engine.interrupt import EXIT
+from casa_install.engine.journal import Journal
 from casa_install.engine.lock import LockedError, hold
-from casa_install.engine.progress import Progress
+from casa_install.engine.progress import Progress, about
 from casa_install.engine.removal import remove_from_hosts
 from casa_install.facility import Facility
-from casa_install.phases import Phase, phases_of
+from casa_install.phases import following, only, phases_of
+from casa_install.planning import expected, planned, total
+from casa_install.preflight.verb import check
 from casa_install.rehearsal.commands import RehearsalError
+from casa_install.report import write_report
 from casa_install.rolevars.hub import client_secret
 from casa_install.site.problems import InventoryErrors
 from casa_install.steps import STEPS
 
-CONVERGED, FAILED, REFUSED = 0, 1, 2
+CONVERGED, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, EXIT
 
 
 def run(options: argparse.Namespace) -> int:
     """Run a verb; what an admin can put right is said in words, never as a traceback."""
     console = Console(highlight=False)
     errors = Console(stderr=True, highlight=False)
+    if options.verb == "init":  # there is no site yet
+        return init.run(options, console, errors)
     try:
         with contextlib.closing(Facility.open(options.inventory.resolve())) as facility:
             return _TABLE[options.verb](facility, options, console)
@@ -42,6 +48,9 @@ def run(options: argparse.Namespace) -> int:
             errors.print(str(problem), markup=False, soft_wrap=True)
         errors.print(f"{len(problems.problems)} problem(s); nothing was changed.", markup=False)
         return REFUSED
+    except KeyboardInterrupt:
+        errors.print("Stopped; the same command goes on from here.", markup=False)
+        return INTERRUPTED
     except (LockedError, RehearsalError, VaultError) as error:
         errors.print(str(error), markup=False, soft_wrap=True)
         return REFUSED
@@ -49,6 +58,12 @@ def run(options: argparse.Namespace) -> int:
 
 def _journal(facility: Facility) -> Journal:
     return Journal(facility.site.state / "journal.sqlite")
+
+
+def _ensure_timely(facility: Facility) -> None:
+    """An apply that starts with an expired certificate would end without a working cache; InventoryErrors says so."""
+    if facility.site.passing:
+        raise InventoryErrors(facility.site.passing)
 
 
 def _ensure_secrets_open(facility: Facility) -> None:
@@ -59,20 +74,43 @@ def _ensure_secrets_open(facility: Facility) -> None:
 
 def apply(facility: Facility, options: argparse.Namespace, console: Console) -> int:
     """Converge and verify."""
+    phases = phases_of(facility.site)
+    chosen = bool(options.first or options.only)
+    if absent := ({options.first} if options.first else options.only or set()) - {p.name for p in phases}:
+        console.print(f"{', '.join(sorted(absent))}: phases of rehearsals only; nothing was changed.", markup=False)
+        return REFUSED
+    if options.first:
+        phases = following(options.first, phases)
+    elif options.only:
+        phases = only(options.only, phases)
+    _ensure_timely(facility)
     _ensure_secrets_open(facility)
     with hold(facility.site.state / "lock"):
         journal = _journal(facility)
+        skip = not (options.no_skip or chosen)
+        convergence = Convergence(facility, phases, STEPS, preflight.look, journal,
+                                  Progress(console, SIDE_BY_SIDE), skip=skip,
+                                  expected=expected(facility, phases, journal, skip=skip),
+                                  verbosity=options.verbosity)
         journal.begin_run("apply")
-        convergence = Convergence(facility, phases_of(facility.site), STEPS, journal, Progress(console),
-                                  skip=not options.no_skip)
         verdict = convergence.run()
         _say(verdict, options, console)
-        code = verdict.code
-        if code == CONVERGED and not options.no_verify:
-            code = verify.run(facility, console)
-        journal.end_run(("converged", "failed", "refused")[code])
-        journal.close()
-    if code == CONVERGED:
+        code, word = verdict.code, verdict.word
+        try:
+            if code == CONVERGED and not options.no_verify and not chosen:
+                word = "failed"
+                code = verify.run(facility, journal, console)
+                word = verdict.word if code == CONVERGED else word
+        except KeyboardInterrupt:
+            word = "interrupted"
+            raise
+        finally:
+            journal.end_run(word)
+            journal.close()
+    if code == CONVERGED and chosen:
+        console.print("Only some phases were run, and nothing was verified: casa-install verify proves the site.",
+                      markup=False)
+    elif code == CONVERGED:
         console.print(f"\nUsers log in at https://hub.{facility.site.settings.domain}/", markup=False)
     return code
 
@@ -83,7 +121,7 @@ def _say(verdict: Verdict, options: argparse.Namespace, console: Console) -> Non
         console.print(f"refused: {refusal}", markup=False, soft_wrap=True)
     if verdict.refusals:
         console.print("Nothing was changed.", markup=False)
-        console.print(f"  log:  {verdict.logs['survey']}", markup=False, soft_wrap=True)
+        console.print(f"  log:  {verdict.logs['preflight']}", markup=False, soft_wrap=True)
     for phase, failures in verdict.failures.items():
         for failure in failures:
             console.print(f"\nfailed: {phase} on {failure.host or 'the installing machine'}: {failure.task}",
@@ -94,8 +132,12 @@ def _say(verdict: Verdict, options: argparse.Namespace, console: Console) -> Non
             for line in failure.message.splitlines():
                 console.print(f"    {line}", markup=False, soft_wrap=True)
         console.print(f"  log:  {verdict.logs[phase]}", markup=False, soft_wrap=True)
+    again = f"casa-install {'remove ' if options.verb == 'remove' else ''}--inventory {options.inventory}"
     if verdict.failures:
-        console.print(f"  next: mend the cause and run again: casa-install --inventory {options.inventory}",
+        console.print(f"  next: mend the cause and run again: {again}", markup=False, soft_wrap=True)
+    elif verdict.interrupted:
+        at = "; ".join(f'{phase} at "{step}"' if step else phase for phase, step in verdict.stopped.items())
+        console.print(f"Stopped by Ctrl-C{f' in {at}' if at else ''}; the same command goes on there: {again}",
                       markup=False, soft_wrap=True)
     if verdict.code == CONVERGED:
         console.print(f"Converged: {verdict.changed} changed.", markup=False)
@@ -103,55 +145,55 @@ def _say(verdict: Verdict, options: argparse.Namespace, console: Console) -> Non
 
 def plan(facility: Facility, options: argparse.Namespace, console: Console) -> int:
     """Show what an apply would do; reads the journal and the supply cache, no host."""
+    _ensure_timely(facility)
     _ensure_secrets_open(facility)
     journal = _journal(facility)
-    rows = [_planned(facility, phase, journal) for phase in phases_of(facility.site)]
+    rows = [planned(facility, phase, journal) for phase in phases_of(facility.site)]
     journal.close()
+    seconds = total(rows)
     if options.json:
-        console.print_json(json.dumps(rows))
+        console.print_json(json.dumps({"phases": rows, "seconds": round(seconds)}))
         return CONVERGED
     for row in rows:
-        took = f", took {row['seconds']} s last time" if row["seconds"] is not None else ""
         console.print(f"{row['phase']:<11} {row['title']}", markup=False)
-        console.print(f"            {', '.join(row['hosts']) or 'the installing machine'}: {row['change']}{took}",
+        takes = f" (about {about(row['seconds'])})" if row["seconds"] else ""
+        console.print(f"            {', '.join(row['hosts']) or 'the installing machine'}: {row['change']}{takes}",
                       markup=False, soft_wrap=True)
+    console.print(f"An apply takes about {about(seconds)}, and then it verifies." if seconds else
+                  "Nothing is to be done, as far as this machine knows.", markup=False)
     return CONVERGED
-
-
-def _planned(facility: Facility, phase: Phase, journal: Journal) -> dict[str, Any]:
-    ran = journal.newest(phase.name, "converged")
-    return {"phase": phase.name, "title": phase.title, "hosts": [h.name for h in phase.hosts(facility.site)],
-            "needs": list(phase.needs), "change": _change(facility, phase, journal.newest(phase.name)),
-            "seconds": round(ran.ended - ran.started) if ran and ran.ended else None}
-
-
-def _change(facility: Facility, phase: Phase, last: PhaseRecord | None) -> str:
-    """What an apply would do in a phase, as far as this machine knows without asking a host."""
-    if phase.artifacts:
-        missing = facility.supply.missing(phase.artifacts)
-        return f"builds {', '.join(missing)}" if missing else "nothing to build"
-    if last is None:
-        return "runs for the first time"
-    if last.outcome not in ("converged", "unchanged"):
-        return "runs again: it was not completed last time"
-    if not phase.playbook:
-        return "is looked at again"
-    same = facility.fingerprint(phase) == last.fingerprint
-    return "complete, unless a host has lost its mark" if same else "runs: inventory, role or versions have changed"
 
 
 def verify_site(facility: Facility, options: argparse.Namespace, console: Console) -> int:
     """Prove the site."""
-    return verify.run(facility, console, as_json=options.json)
+    with contextlib.closing(_journal(facility)) as journal:
+        return verify.run(facility, journal, console, as_json=options.json)
+
+
+def report(facility: Facility, options: argparse.Namespace, console: Console) -> int:
+    """Write what is known of the site; 1 when something has expired."""
+    folder = (options.output or facility.site.state / "report").resolve()
+    try:
+        written = write_report(facility, folder)
+    except OSError as error:
+        console.print(f"the report cannot be written to {folder}: {error.strerror}; choose another folder: "
+                      "--output DIR", markup=False, soft_wrap=True)
+        return REFUSED
+    for warning in written.warnings:
+        console.print(warning, markup=False, soft_wrap=True)
+    for path in written.files:
+        console.print(str(path), markup=False, soft_wrap=True)
+    return FAILED if written.expired else CONVERGED
 
 
 def status(facility: Facility, options: argparse.Namespace, console: Console) -> int:
-    """Show each phase's newest records."""
+    """Show each phase's newest record; that of a killed run, or of one that still runs, is not ended."""
     journal = _journal(facility)
     rows: list[dict[str, Any]] = []
     for phase in phases_of(facility.site):
-        newest = journal.newest(phase.name, "converged", "unchanged", "failed")
-        rows.append({"phase": phase.name, "title": phase.title, "outcome": newest.outcome if newest else "never run",
+        newest = journal.newest(phase.name)
+        outcome = (newest.outcome or "not ended") if newest else "never run"
+        rows.append({"phase": phase.name, "title": phase.title, "outcome": outcome,
                      "at": dt.datetime.fromtimestamp(newest.started).astimezone().isoformat(timespec="seconds")
                      if newest else None, "changed": newest.changed if newest else 0})
     journal.close()
@@ -159,7 +201,7 @@ def status(facility: Facility, options: argparse.Namespace, console: Console) ->
         console.print_json(json.dumps(rows))
     else:
         for row in rows:
-            console.print(f"{row['phase']:<11} {row['outcome']:<10} {row['at'] or '':<26} {row['title']}", markup=False)
+            console.print(f"{row['phase']:<11} {row['outcome']:<11} {row['at'] or '':<26} {row['title']}", markup=False)
     return CONVERGED
 
 
@@ -204,6 +246,6 @@ def remove(facility: Facility, options: argparse.Namespace, console: Console) ->
 
 
 _TABLE: dict[str, Callable[[Facility, argparse.Namespace, Console], int]] = {
-    "apply": apply, "plan": plan, "verify": verify_site, "status": status, "password": password,
-    "remove": remove,
+    "apply": apply, "plan": plan, "check": check, "verify": verify_site, "status": status, "report": report,
+    "password": password, "remove": remove,
 }

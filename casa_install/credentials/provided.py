@@ -33,15 +33,21 @@ def read_certificates(file: Path) -> list[x509.Certificate]:
 
 
 def read_certificate(file: Path) -> x509.Certificate:
-    """The first certificate of a PEM file, valid at present.
+    """The first certificate of a PEM file.
 
-    :raises UnusableError: the file is missing, holds none, or its time has not come or is over.
+    :raises UnusableError: the file is missing or holds none.
     """
-    certificate = read_certificates(file)[0]
+    return read_certificates(file)[0]
+
+
+def ensure_valid_now(file: Path, certificate: x509.Certificate) -> None:
+    """Nothing happens while a certificate, which was read from that file, is valid.
+
+    :raises UnusableError: its time has not come or is over.
+    """
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if not begin <= dt.datetime.now(dt.UTC) < end:
         raise UnusableError(f"{file} is valid from {begin:%Y-%m-%d} to {end:%Y-%m-%d} only", "renew it")
-    return certificate
 
 
 def read_key(file: Path) -> rsa.RSAPrivateKey:

@@ -1,4 +1,4 @@
-"""Converges a site: surveys its hosts, then runs the phases that are not complete yet."""
+"""Converges a site: asks its hosts, then runs the phases that are not complete yet."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from casa_install.engine import playbook, scheduler, survey
+from casa_install.engine import playbook, resume, scheduler
 from casa_install.engine.aftermath import explained
 from casa_install.engine.causes import Circumstances, explain
-from casa_install.engine.journal import Journal
+from casa_install.engine.interrupt import EXIT, Interrupt, Interrupted, Reporter
+from casa_install.engine.journal import COMPLETE, Journal
 from casa_install.engine.playbook import Failure, Listener, Play
 from casa_install.engine.progress import Progress
 from casa_install.facility import Facility
@@ -27,31 +29,67 @@ class Verdict:
 
     refusals: list[str] = field(default_factory=list)
     failures: dict[str, list[Failure]] = field(default_factory=dict)
+    stopped: dict[str, str] = field(default_factory=dict)
+    """Phase that was stopped by Ctrl-C -> its last step."""
+    interrupted: bool = False
     changed: int = 0
     logs: dict[str, Path] = field(default_factory=dict)
 
     @property
     def code(self) -> int:
-        """Exit code: 0 converged, 1 something failed, 2 refused before any host was touched."""
-        return 2 if self.refusals else 1 if self.failures else 0
+        """Exit code: 0 converged, 1 something failed, 2 refused before any host was touched, 130 stopped by Ctrl-C."""
+        return 2 if self.refusals else 1 if self.failures else EXIT if self.interrupted else 0
+
+    @property
+    def word(self) -> str:
+        """The run's verdict as the journal has it."""
+        return {0: "converged", 1: "failed", 2: "refused", EXIT: "interrupted"}[self.code]
 
 
-Step = Callable[[Facility, Callable[[str], None]], int]
+class Answers(Protocol):
+    """What the hosts said when they were asked before anything is changed."""
+
+    marks: dict[str, dict[str, str]]
+    """Host -> phase -> fingerprint with which the phase was completed there."""
+
+    @property
+    def refusals(self) -> Sequence[object]:
+        """What stops the run, each a sentence as text."""
+
+    @property
+    def warnings(self) -> Sequence[object]:
+        """What does not stop it."""
+
+
+Step = Callable[[Facility, Reporter], int]
+"""Makes a phase true on the installing machine and returns how many things it changed."""
+Look = Callable[[Facility, Path, Path], Answers]
+"""Asks a facility's hosts and changes nothing; gets a folder of its own and the log's path."""
+PREFLIGHT_SECONDS = 5.0
 
 
 class Convergence:
-    """One run over a site's phases."""
+    """One run over a site's phases.
 
-    def __init__(self, facility: Facility, phases: Sequence[Phase], steps: Mapping[str, Step], journal: Journal,
-                 progress: Progress, *, skip: bool = True) -> None:
-        self.facility, self.phases, self.steps = facility, phases, steps
+    :param skip: phases whose marks say that they are complete are not run.
+    :param expected: phase -> seconds that it is expected to take.
+    :param verbosity: how often ansible-playbook gets ``-v``.
+    """
+
+    def __init__(self, facility: Facility, phases: Sequence[Phase], steps: Mapping[str, Step], look: Look,
+                 journal: Journal, progress: Progress, *, skip: bool = True,
+                 expected: Mapping[str, float] | None = None, verbosity: int = 0) -> None:
+        self.facility, self.phases, self.steps, self.look = facility, phases, steps, look
         self.journal, self.progress, self.skip = journal, progress, skip
+        self.expected, self.verbosity = expected or {}, verbosity
         self.verdict = Verdict()
         self.marks: dict[str, dict[str, str]] = {}
         self.fingerprints: dict[str, str] = {}
+        self.steps_seen: dict[str, str] = {}
         stamp = dt.datetime.now().strftime("%Y%m%d-%H%M%S")
         self.folder = facility.site.state / "logs" / stamp
         self.workspace = facility.site.state / "work"
+        self.interrupt = Interrupt(str(facility.site.state), self.workspace / "stop", progress.note)
 
     def run(self) -> Verdict:
         """Make every phase true, or say why not."""
@@ -59,39 +97,53 @@ class Convergence:
         shutil.rmtree(self.workspace, ignore_errors=True)
         first = [p for p in self.phases if p.name == "hosts"]
         rest = [p for p in self.phases if p.name != "hosts"]
-        for phase in first:
-            self.progress.plan(phase.name, phase.title)
-        self.progress.plan("survey", "Hosts can be worked on")
-        for phase in rest:
-            self.progress.plan(phase.name, phase.title)
+        self._announce(first, rest)
         try:
-            with self.progress:
+            with self.progress, self.interrupt:
+                if where := resume.sentence(self.journal, [p.name for p in self.phases]):
+                    self.progress.note(where)
                 if all(self._guarded(p) for p in first):
-                    self._survey()
+                    if not self.interrupt.asked:
+                        self._preflight()
                     if not self.verdict.refusals:
                         done = {p.name for p in first}
                         needs = {p.name: [n for n in p.needs if n not in done] for p in rest}
                         table = {p.name: p for p in rest}
-                        scheduler.run(needs, lambda name: self._guarded(table[name]), SIDE_BY_SIDE)
+                        scheduler.run(needs, lambda name: self._guarded(table[name]), SIDE_BY_SIDE,
+                                      lambda: self.interrupt.asked)
+                self.verdict.interrupted = self.interrupt.asked
         finally:
             shutil.rmtree(self.workspace, ignore_errors=True)
         return self.verdict
 
-    def _play(self, name: str, plays: Sequence[Play], roles: set[str], listener: Listener,
-              wanted: Sequence[str] = ()) -> playbook.Outcome:
+    def _announce(self, first: Sequence[Phase], rest: Sequence[Phase]) -> None:
+        for phase in first:
+            self.progress.plan(phase.name, phase.title, (), self.expected.get(phase.name))
+        self.progress.plan("preflight", "Hosts can be worked on", [p.name for p in first], PREFLIGHT_SECONDS)
+        for phase in rest:
+            self.progress.plan(phase.name, phase.title, ("preflight", *phase.needs), self.expected.get(phase.name))
+
+    def _play(self, name: str, plays: Sequence[Play], roles: set[str], listener: Listener) -> playbook.Outcome:
         variables = self.workspace / f"{name}.vault"
         self.facility.write_variables(roles, variables)
         log = self.folder / f"{name}.log"
         self.verdict.logs[name] = log
-        return playbook.run(self.facility.target, plays, variables, self.workspace / name, log, listener, wanted)
+        return playbook.run(self.facility.target, plays, variables, self.workspace / name, log, listener,
+                            stop=self.interrupt.flag, verbosity=self.verbosity)
 
-    def _survey(self) -> None:
-        """Ask every host; ssh tries for a minute before it gives a silent one up, so the screen says what goes on."""
-        self.progress.start("survey")
-        outcome = self._play("survey", [Play(PLAYBOOKS / "survey.yml")], set(), Listener(), survey.WANTED)
-        found = survey.judge(self.facility.site.hosts, outcome.failures, outcome.results)
-        self.verdict.refusals, self.marks = found.refusals, found.marks
-        self.progress.end("survey", "failed" if found.refusals else "unchanged")
+    def _preflight(self) -> None:
+        """Ask every host, and hold back where one refuses."""
+        self.progress.start("preflight")
+        self.verdict.logs["preflight"] = self.folder / "preflight.log"
+        found = self.look(self.facility, self.workspace, self.verdict.logs["preflight"])
+        if self.interrupt.at_once:  # its programs have been stopped: what they said means nothing
+            self.progress.end("preflight", "interrupted")
+            return
+        self.marks = found.marks
+        self.verdict.refusals = [str(refusal) for refusal in found.refusals]
+        for warning in found.warnings:
+            self.progress.note(f"warning: {warning}")
+        self.progress.end("preflight", "failed" if found.refusals else "unchanged")
 
     def _guarded(self, phase: Phase) -> bool:
         """Run a phase; whatever goes wrong in it becomes a failure of that phase."""
@@ -99,22 +151,39 @@ class Convergence:
         self.journal.begin_phase(phase.name)
         try:
             changed = self._on_hosts(phase) if phase.playbook else self._here(phase)
+        except Interrupted:
+            self._stopped(phase.name)
+            changed = None
         except Exception as error:
+            changed = None
             log = self.verdict.logs.setdefault(phase.name, self.folder / f"{phase.name}.log")
             with log.open("a") as stream:
                 traceback.print_exc(file=stream)
-            failure = Failure("", phase.title, str(error), explanation=explain(str(error), Circumstances()))
-            self.verdict.failures.setdefault(phase.name, [failure])
-            changed = None
-        failed = phase.name in self.verdict.failures
-        outcome = "failed" if failed else "unchanged" if changed is None else "converged"
+            if self.interrupt.asked:  # its programs have been stopped, by us or by the terminal
+                self._stopped(phase.name)
+            else:
+                failure = Failure("", phase.title, str(error), explanation=explain(str(error), Circumstances()))
+                self.verdict.failures.setdefault(phase.name, [failure])
+        failures = self.verdict.failures.get(phase.name, [])
+        outcome = ("failed" if failures else "interrupted" if phase.name in self.verdict.stopped
+                   else "unchanged" if changed is None else "converged")
         self.verdict.changed += changed or 0
-        self.journal.end_phase(phase.name, outcome, changed or 0, self.fingerprints.get(phase.name))
+        self.journal.end_phase(phase.name, outcome, changed or 0, self.fingerprints.get(phase.name),
+                               (failures[0].host or None) if failures else None)
         self.progress.end(phase.name, outcome, changed or 0)
-        return not failed
+        return outcome in COMPLETE
+
+    def _stopped(self, phase: str) -> None:
+        self.verdict.stopped[phase] = self.steps_seen.get(phase, "")
+
+    def _step(self, phase: str, step: str) -> None:
+        self.steps_seen[phase] = step
+        self.progress.step(phase, step)
+        self.journal.step(phase, step)
 
     def _here(self, phase: Phase) -> int | None:
-        return self.steps[phase.name](self.facility, lambda step: self.progress.step(phase.name, step)) or None
+        reporter = Reporter(self.interrupt, lambda step: self._step(phase.name, step))
+        return self.steps[phase.name](self.facility, reporter) or None
 
     def _on_hosts(self, phase: Phase) -> int | None:
         """Run a phase's playbook; None when every host's mark says that it is complete already."""
@@ -126,10 +195,13 @@ class Convergence:
                 "phase_hosts": ",".join(h.name for h in hosts)}
         assert phase.playbook
         plays = [Play(PLAYBOOKS / "begin.yml", mark), Play(phase.playbook), Play(PLAYBOOKS / "finish.yml", mark)]
-        listener = Listener(task=lambda title: self.progress.step(phase.name, title),
+        listener = Listener(task=lambda title: self._step(phase.name, title),
+                            hosts=lambda done, total: self.progress.hosts(phase.name, done, total),
                             changed=lambda host, task: self.journal.change(phase.name, host, task))
         outcome = self._play(phase.name, plays, self.facility.roles_of(phase), listener)
-        if not outcome.ok:
+        if outcome.stopped or (self.interrupt.at_once and not outcome.ok):
+            self._stopped(phase.name)
+        elif not outcome.ok:
             self.verdict.failures[phase.name] = explained(
                 outcome.failures, self.facility.target, self.workspace / f"{phase.name}.vault",
                 self.workspace / f"{phase.name}-aftermath", self.verdict.logs[phase.name])

@@ -1,10 +1,19 @@
-"""What happened: every run, phase and changing task of a site, in one SQLite file."""
+"""What happened: every run, phase and changing task of a site, in one SQLite file.
+
+``run``: verb, when, and ``verdict``: converged, failed, refused or interrupted; none when it was killed.
+``phase``: a phase in a run. ``outcome`` is converged, unchanged, failed or interrupted, and none when the run was
+killed in it; ``step`` is its last step or task and ``stepped`` when that began; ``host`` is where it failed first.
+``change``: a task that changed something on a host. Times are seconds since the epoch.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+import statistics
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +22,27 @@ create table if not exists run (
     id integer primary key, verb text not null, started real not null, ended real, verdict text);
 create table if not exists phase (
     run integer not null references run(id), name text not null, started real not null, ended real,
-    outcome text, changed integer not null default 0, fingerprint text);
+    outcome text, changed integer not null default 0, fingerprint text, step text, stepped real, host text);
 create table if not exists change (
     run integer not null references run(id), phase text not null, host text not null, task text not null,
     at real not null);
+create table if not exists verification (
+    id integer primary key, run integer references run(id), started real not null, ended real not null);
+create table if not exists check_result (
+    verification integer not null references verification(id), name text not null, title text not null,
+    passed integer, seconds real not null, detail text not null);
 """
+
+
+@dataclass(frozen=True)
+class CheckRecord:
+    """The result of one check: ``passed`` is None when it was not run, seconds is how long it took."""
+
+    name: str
+    title: str
+    passed: bool | None
+    seconds: float
+    detail: str
 
 
 @dataclass(frozen=True)
@@ -31,6 +56,25 @@ class PhaseRecord:
     changed: int
     fingerprint: str | None
     """Digest of all that decided what the phase made; None for phases of the installing machine."""
+    step: str | None
+    """The last step or task that began."""
+    stepped: float | None
+    host: str | None
+    """Where it failed first."""
+
+    @property
+    def complete(self) -> bool:
+        """It did what it had to."""
+        return self.outcome in COMPLETE
+
+    @property
+    def last_sign(self) -> float:
+        """When it was known to be alive last, or ended."""
+        return self.ended or self.stepped or self.started
+
+
+COMPLETE = ("converged", "unchanged")
+_COLUMNS = "name, started, ended, outcome, changed, fingerprint, step, stepped, host"
 
 
 class Journal:
@@ -53,28 +97,57 @@ class Journal:
         self._run = int(self._do("insert into run (verb, started) values (?, ?)", verb, time.time()).lastrowid or 0)
 
     def end_run(self, verdict: str) -> None:
-        """Close the run's record with its verdict."""
+        """Close the run's record: ``converged``, ``failed``, ``refused`` or ``interrupted``."""
         self._do("update run set ended = ?, verdict = ? where id = ?", time.time(), verdict, self._run)
 
     def begin_phase(self, name: str) -> None:
         """Open the record of a phase in this run."""
         self._do("insert into phase (run, name, started) values (?, ?, ?)", self._run, name, time.time())
 
-    def end_phase(self, name: str, outcome: str, changed: int, fingerprint: str | None = None) -> None:
-        """Close a phase's record: ``converged``, ``unchanged`` or ``failed``."""
-        self._do("update phase set ended = ?, outcome = ?, changed = ?, fingerprint = ? where run = ? and name = ?",
-                 time.time(), outcome, changed, fingerprint, self._run, name)
+    def step(self, name: str, step: str) -> None:
+        """Note what a phase does now."""
+        with self._lock:
+            # a killed process loses nothing by it, and a cut of power only where it was: no wait for the disk
+            self._database.execute("pragma synchronous = off")
+            self._database.execute("update phase set step = ?, stepped = ? where run = ? and name = ?",
+                                   (step, time.time(), self._run, name))
+            self._database.execute("pragma synchronous = full")
+
+    def end_phase(self, name: str, outcome: str, changed: int, fingerprint: str | None = None,
+                  host: str | None = None) -> None:
+        """Close a phase's record: ``converged``, ``unchanged``, ``failed`` (on a host) or ``interrupted``."""
+        self._do("update phase set ended = ?, outcome = ?, changed = ?, fingerprint = ?, host = ? "
+                 "where run = ? and name = ?", time.time(), outcome, changed, fingerprint, host, self._run, name)
 
     def change(self, phase: str, host: str, task: str) -> None:
         """Note a task that changed something on a host."""
         self._do("insert into change values (?, ?, ?, ?, ?)", self._run, phase, host, task, time.time())
 
+    def verified(self, started: float, checks: Sequence[CheckRecord]) -> None:
+        """Note a verification that began at ``started`` (seconds since the epoch) and ends now, with all its checks."""
+        with self._lock, contextlib.closing(self._database.cursor()) as cursor:
+            cursor.execute("begin immediate")
+            cursor.execute("insert into verification (run, started, ended) values (?, ?, ?)",
+                           (self._run or None, started, time.time()))
+            number = cursor.lastrowid
+            cursor.executemany("insert into check_result values (?, ?, ?, ?, ?, ?)",
+                               [(number, c.name, c.title, c.passed, c.seconds, c.detail) for c in checks])
+            cursor.execute("commit")
+
     def newest(self, name: str, *outcomes: str) -> PhaseRecord | None:
         """The newest record of a phase, of these outcomes only if any are given; None when there is none."""
-        rows = self._do("select name, started, ended, outcome, changed, fingerprint from phase where name = ? "
-                        "order by run desc", name)
-        records = (PhaseRecord(*row) for row in rows.fetchall())
-        return next((record for record in records if not outcomes or record.outcome in outcomes), None)
+        return next((record for record in self._records(name) if not outcomes or record.outcome in outcomes), None)
+
+    def seconds(self, name: str, count: int = 3) -> float | None:
+        """What a phase takes here when there is something to do: the median of its newest runs that changed a thing."""
+        took = [record.ended - record.started for record in self._records(name)
+                if record.outcome == "converged" and record.changed and record.ended]
+        return statistics.median(took[:count]) if took else None
+
+    def _records(self, name: str) -> list[PhaseRecord]:
+        """Every record of a phase, the newest first."""
+        rows = self._do(f"select {_COLUMNS} from phase where name = ? order by run desc", name)  # noqa: S608 - ours
+        return [PhaseRecord(*row) for row in rows.fetchall()]
 
     def close(self) -> None:
         """Close the file."""

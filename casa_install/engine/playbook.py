@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,10 @@ from typing import Any
 import ansible_runner
 import yaml
 
+from casa_install.engine.callbacks.casa_stop import STOP_FILE
 from casa_install.engine.causes import Explanation
+
+CALLBACKS = Path(__file__).with_name("callbacks")
 
 
 @dataclass(frozen=True)
@@ -32,10 +36,14 @@ class Outcome:
     """What a playbook run came to."""
 
     ok: bool = False
+    stopped: bool = False
+    """It ended between two tasks because the stop file was there."""
     changed: int = 0
     failures: list[Failure] = field(default_factory=list)
     results: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     """``(host, task) -> result`` of the tasks that were asked for."""
+    received: dict[tuple[str, str], float] = field(default_factory=dict)
+    """``(host, task) ->`` this machine's time when that result had come, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,8 @@ class Listener:
     """Who hears what a playbook does while it does it."""
 
     task: Callable[[str], None] = lambda _: None
+    hosts: Callable[[int, int], None] = lambda *_: None
+    """How many hosts have done the task, and how many take part as far as is known."""
     changed: Callable[[str, str], None] = lambda *_: None
 
 
@@ -68,6 +78,9 @@ class _Events:
         self.listener = listener
         self.wanted = wanted
         self.log = log.open("a")
+        self.done: set[str] = set()
+        self.taking_part: set[str] = set()
+        self.changed: set[str] = set()
 
     def __call__(self, event: dict[str, Any]) -> bool:
         if event.get("stdout"):
@@ -75,13 +88,24 @@ class _Events:
             self.log.flush()
         kind, data = event["event"], event.get("event_data", {})
         host, task, result = data.get("host", ""), data.get("task", ""), data.get("res") or {}
-        if kind == "playbook_on_task_start":
+        if kind == "playbook_on_play_start":
+            self.taking_part = set()
+        elif kind in ("playbook_on_task_start", "playbook_on_handler_task_start"):
+            self.done, self.changed = set(), set()
             self.listener.task(task)
-        elif kind == "runner_on_ok":
-            if result.get("changed"):
+        elif kind == "runner_on_start":
+            self.taking_part.add(host)
+        shown = (event.get("stdout") or "").splitlines()
+        # the result of a task with no_log does not say so, nor do those of its items, but the screen does
+        if result.get("changed") or any(line.startswith(f"changed: [{host}") for line in shown):
+            self.changed.add(host)
+        self._count(kind, host)
+        if kind == "runner_on_ok":
+            if host in self.changed:
                 self.listener.changed(host, task)
             if task in self.wanted:
                 self.outcome.results[host, task] = result
+                self.outcome.received[host, task] = time.time()
         elif kind == "runner_on_failed" and not data.get("ignore_errors"):
             self.outcome.failures.append(Failure(host, task, _message(result)))
         elif kind == "runner_on_unreachable":
@@ -89,6 +113,12 @@ class _Events:
         elif kind == "playbook_on_stats":
             self.outcome.changed = sum(data.get("changed", {}).values())
         return False  # the runner need not keep the event in a file
+
+    def _count(self, kind: str, host: str) -> None:
+        if kind in ("runner_on_ok", "runner_on_failed", "runner_on_unreachable", "runner_on_skipped"):
+            self.done.add(host)
+        if kind.startswith("runner_on_"):
+            self.listener.hosts(len(self.done), len(self.taking_part | self.done))
 
 
 @dataclass(frozen=True)
@@ -110,14 +140,20 @@ class Target:
     """Folder of ssh's control sockets."""
 
 
+INTERRUPTED = 99
+"""Exit status of an ansible-playbook that was interrupted."""
+
+
 def run(target: Target, plays: Sequence[Play], variables: Path, workspace: Path, log: Path, listener: Listener,
-        wanted: Sequence[str] = ()) -> Outcome:
+        wanted: Sequence[str] = (), *, stop: Path | None = None, verbosity: int = 0) -> Outcome:
     """Run playbooks one after the other on an inventory, in one ansible-playbook.
 
     :param variables: the encrypted file of extra variables.
     :param workspace: an empty folder for the runner's own files.
     :param log: gets everything that ansible-playbook would have shown.
     :param wanted: titles of tasks whose results the caller wants back.
+    :param stop: a file; once it exists, ansible-playbook ends before its next task.
+    :param verbosity: how often ansible-playbook gets ``-v``; the log has it.
     """
     root = Path(__file__).resolve().parents[2]
     outcome = Outcome()
@@ -136,20 +172,24 @@ def run(target: Target, plays: Sequence[Play], variables: Path, workspace: Path,
         "ANSIBLE_HOME": str(workspace / "ansible"),
         "ANSIBLE_LOCAL_TEMP": str(workspace / "ansible" / "tmp"),
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(target.sockets),
+        # beside those that the admin's environment names
+        "ANSIBLE_CALLBACK_PLUGINS": f"{CALLBACKS}:{os.environ.get('ANSIBLE_CALLBACK_PLUGINS', '')}".rstrip(":"),
+        STOP_FILE: str(stop or ""),
         # the programs of our own environment first: ansible-playbook and the Python that delegated tasks use
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
     arguments = ["--vault-id", f"casa@{target.vault_key}", "-e", f"@{variables}"]
     runner = ansible_runner.run(
         private_data_dir=str(workspace), project_dir=str(root), inventory=str(target.inventory),
-        playbook=str(whole), cmdline=shlex.join(arguments),
+        playbook=str(whole), cmdline=shlex.join(arguments), verbosity=verbosity or None,
         envvars=environment, event_handler=events, quiet=True, settings={"idle_timeout": 0},
         # without one of ours the runner would take Ctrl-C and SIGTERM away from the program
         cancel_callback=lambda: False,
     )
     events.log.close()
     outcome.ok = runner.rc == 0 and not outcome.failures
-    if runner.rc != 0 and not outcome.failures:
+    outcome.stopped = runner.rc == INTERRUPTED and stop is not None and stop.exists()
+    if runner.rc != 0 and not outcome.stopped and not outcome.failures:
         outcome.failures.append(Failure("", "", _last_lines(log)))
     return outcome
 

@@ -8,6 +8,7 @@ import shutil
 from casa_install.engine import playbook
 from casa_install.engine.aftermath import explained
 from casa_install.engine.converge import Verdict
+from casa_install.engine.interrupt import Interrupt
 from casa_install.engine.playbook import Listener, Play
 from casa_install.engine.progress import Progress
 from casa_install.facility import Facility
@@ -17,7 +18,7 @@ TITLE = "The facility is gone"
 
 
 def remove_from_hosts(facility: Facility, progress: Progress) -> Verdict:
-    """Run the removal of every role on its hosts; a failure stops it, and the next run goes on."""
+    """Run the removal of every role on its hosts; a failure or Ctrl-C stops it, and the next run goes on."""
     verdict = Verdict()
     site = facility.site
     stamp = dt.datetime.now().strftime("%Y%m%d-%H%M%S")
@@ -28,13 +29,18 @@ def remove_from_hosts(facility: Facility, progress: Progress) -> Verdict:
     roles = {role for phase in phases_of(site) if phase.playbook for role in facility.roles_of(phase)}
     progress.plan("remove", TITLE)
     try:
-        with progress:
+        with progress, Interrupt(str(site.state), work / "stop", progress.note) as interrupt:
             progress.start("remove")
             facility.write_variables(roles, variables)
             outcome = playbook.run(facility.target, [Play(PLAYBOOKS / "remove.yml")], variables, work / "remove", log,
-                                   Listener(task=lambda title: progress.step("remove", title)))
-            progress.end("remove", "converged" if outcome.ok else "failed", outcome.changed)
-        if not outcome.ok:
+                                   Listener(task=lambda title: progress.step("remove", title),
+                                            hosts=lambda done, total: progress.hosts("remove", done, total)),
+                                   stop=interrupt.flag)
+            stopped = outcome.stopped or (interrupt.at_once and not outcome.ok)
+            progress.end("remove", "converged" if outcome.ok else "interrupted" if stopped else "failed",
+                         outcome.changed)
+            verdict.interrupted = interrupt.asked
+        if not outcome.ok and not stopped:
             verdict.logs["remove"] = log
             verdict.failures["remove"] = explained(outcome.failures, facility.target, variables, work / "aftermath",
                                                    log)

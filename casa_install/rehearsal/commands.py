@@ -50,6 +50,7 @@ def run(
             errors="replace",
             env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
             check=False,
+            process_group=0,  # Ctrl-C on the terminal is the program's to hear
         )
     except FileNotFoundError:
         raise RehearsalError(f"{command[0]}: no such program on this machine") from None

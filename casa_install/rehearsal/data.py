@@ -127,7 +127,7 @@ def _write(python: Path, recipe: Recipe, sample: Path, files: Path, report: Call
     command = [python, PROGRAM, sample, files, "--files", recipe.files, "--repeats", recipe.repeats]
     with tempfile.TemporaryFile("w+") as errors:
         with subprocess.Popen([str(word) for word in command], text=True, stdout=subprocess.PIPE, stderr=errors,
-                              stdin=subprocess.DEVNULL) as process:
+                              stdin=subprocess.DEVNULL, process_group=0) as process:
             assert process.stdout
             for number, _ in enumerate(process.stdout, 1):
                 report(f"{number} of {recipe.files} files are written")

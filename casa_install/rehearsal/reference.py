@@ -50,7 +50,7 @@ def ensure_reference(cache: Path, report: Callable[[str], None]) -> bool:
             archive.extractall(folder, filter="data")
         files = [str(folder / name.lstrip("/")) for name in data.logical_names()]
         done = subprocess.run([python, ANALYSIS], input=json.dumps({"files": files, "executor": "iterative"}),
-                              capture_output=True, text=True, check=False, cwd=folder)
+                              capture_output=True, text=True, check=False, cwd=folder, process_group=0)
         lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
         if done.returncode or len(lines) != 1:
             raise RehearsalError(f"the reference analysis failed:\n{done.stderr[-2000:]}")

@@ -12,6 +12,7 @@ import time
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+from casa_install.machine import RUN_MARK
 from casa_install.rehearsal import aptconf, base, cgroups, guest, names, network, records
 from casa_install.rehearsal.commands import RehearsalError, run
 
@@ -140,13 +141,15 @@ class VirtualHost:
         ]
         # the payload filters its own system calls (containers, BPF), and needs /proc/sys of its network
         settings = {"SYSTEMD_SECCOMP": "0", "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "yes"}
+        # a host outlives the run that booted it
+        inherited = {name: value for name, value in os.environ.items() if name != RUN_MARK}
         with (self.folder / "console.log").open("w") as console:
             subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **settings},
+                env={**inherited, **settings},
                 start_new_session=True,
             )
 

@@ -8,9 +8,9 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from casa_install.site.ini import Inventory
-from casa_install.site.model import GROUPS, Host, HostSettings
+from casa_install.site.model import GROUPS, Host, HostSettings, Vaulted
 from casa_install.site.problems import Place, Problems, nearest
-from casa_install.site.values import placeholder, validate
+from casa_install.site.values import placeholder, shown, validate
 from casa_install.site.variables import IMPLICIT, Variables
 
 SINGLE = ("condor_manager", "condor_access", "xcache", "registry", "origin")
@@ -81,6 +81,10 @@ def _unknown_groups(inventory: Inventory, variables: Variables, problems: Proble
 
 def _origin(inventory: Inventory, variables: Variables, site: Mapping[str, Any], problems: Problems) -> None:
     hosts = variables.members.get("origin", [])
+    for host in hosts:
+        if host in variables.members.get("xcache", []):
+            problems.add(_member_place(inventory, "origin", host), f"{host} is in [xcache] and in [origin]",
+                         "write another host in [origin]: both serve on port 1094")
     if hosts and not site.get("rehearsal"):
         problems.add(_member_place(inventory, "origin", hosts[0]), "[origin] is for rehearsals only",
                      "delete it and set casa_xcache_origin to the host:port of your storage")
@@ -129,15 +133,18 @@ def _address(name: str, place: Place, variables: Variables, rehearsal: bool, pro
     if given is None:
         problems.add(place, f"{name} has no address", f"write {name} ansible_host=ADDRESS")
         return None
+    if isinstance(given.data, Vaulted):
+        problems.add(given.place, f"the address of {name} is encrypted", "write it in clear")
+        return None
     waiting = None if rehearsal else placeholder(given.data)
     if waiting:
-        problems.add(given.place, f"{name} still has {waiting.replace('changeme', 'CHANGEME')} as its address",
+        problems.add(given.place, f"{name} still has {waiting} as its address",
                      "write the host's own")
         return None
     try:
         return IPv4Address(str(given.data).strip("\"'"))
     except ValueError:
-        problems.add(given.place, f"ansible_host={given.data} of {name} is not an IPv4 address",
+        problems.add(given.place, f"ansible_host={shown(given.data)} of {name} is not an IPv4 address",
                      "write the host's address such as 10.1.0.11")
         return None
 

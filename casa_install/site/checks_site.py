@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from itertools import combinations
 from pathlib import Path
@@ -23,7 +24,10 @@ PRIVATE_DOMAINS = ("test", "internal", "lan", "home.arpa", "localhost", "localdo
 RESERVED_USERS = frozenset({"condor", "root", "condorpool", "password", "family", "nobody"})
 """Identities of HTCondor's daemons and of the system, for whom the credentials service makes nothing."""
 _NODE_BITS = 24  # each Kubernetes node takes a /24 of the pod network
-_UNUSABLE = tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")))
+_UNUSABLE = tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "192.0.2.0/24", "198.51.100.0/24",
+                                    "203.0.113.0/24", "224.0.0.0/3")))
+"""This machine, links, documents, multicast and what is reserved."""
+_PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
 _UNITS = {"Mi": 1, "Gi": 1024, "Ti": 1024 * 1024}
 _Held = TypeVar("_Held")
 
@@ -36,6 +40,8 @@ class SiteChecks:
 
     def __init__(self, values: Mapping[str, Any], given: Mapping[str, Given], head: Place, problems: Problems) -> None:
         self.values, self.given, self.head, self.problems = values, given, head, problems
+        self.passing = Problems()
+        """What is wrong at present only."""
 
     def place(self, field: str, *loc: int | str) -> Place:
         """Where a setting, or a part of it, was written."""
@@ -47,12 +53,13 @@ class SiteChecks:
         self.networks()
         self.node_networks(hosts)
         self.public_address(hosts)
+        self.forwarders(hosts)
         self.login()
         self.users()
         self.profiles()
         self.authorities()
         self.service_certificate()
-        self.endpoints()
+        self.endpoints(hosts)
         self.job_containers(hosts)
 
     def networks(self) -> None:
@@ -68,11 +75,16 @@ class SiteChecks:
             if any(net.overlaps(each) for each in _UNUSABLE):
                 self.problems.add(self.place(name), f"casa_{name} is {net}, which hosts cannot use",
                                   "write a network such as 10.1.0.0/24")
+            elif name != "network" and not any(net.subnet_of(each) for each in _PRIVATE):
+                self.problems.add(self.place(name), f"casa_{name} is {net}, where others have their addresses",
+                                  "write a private network such as 10.244.0.0/16")
         for one, other in combinations(known, 2):
             if known[one].overlaps(known[other]):
                 at = other if f"casa_{other}" in self.given else one
+                # hosts stay where they are: the network to change is the other one
+                free = free_network(known.values(), known[other].prefixlen)
                 self.problems.add(self.place(at), f"casa_{other} ({known[other]}) overlaps casa_{one} ({known[one]})",
-                                  f"write another casa_{at}")
+                                  f"write casa_{other}={free or 'a private network'}, or another that hosts do not use")
 
     def node_networks(self, hosts: Sequence[Host]) -> None:
         """The pod network has room for every node."""
@@ -96,6 +108,21 @@ class SiteChecks:
         if wrong:
             self.problems.add(self.place("public_address"), f"casa_public_address {address} {wrong}",
                               "write an address of the network that nothing else has")
+
+    def forwarders(self, hosts: Sequence[Host]) -> None:
+        """Resolvers are asked once each, are elsewhere, and can be reached."""
+        own = {host.address: host.name for host in hosts if "dns" in host.groups}
+        inside = {f"casa_{name}": net for name in ("pod_network", "service_network")
+                  if isinstance(net := self.values.get(name), IPv4Network)}
+        given = self.values.get("dns_forwarders") or ()
+        for index, address in enumerate(given):
+            wrong = ("is there already" if address in given[:index]
+                     else f"is {own[address]}, which would ask itself" if address in own
+                     else next((f"is inside {name} ({net})" for name, net in inside.items() if address in net), None)
+                     or ("is no other host's address" if any(address in net for net in _UNUSABLE) else None))
+            if wrong:
+                self.problems.add(self.place("dns_forwarders", index), f"{address} in casa_dns_forwarders {wrong}",
+                                  "write the resolver that the hosts used before, or delete it")
 
     def login(self) -> None:
         """Users log in by an identity provider, or by one password where nobody from outside can come."""
@@ -166,6 +193,11 @@ class SiteChecks:
                                   f"casa_{field} needs it: write casa_{other}")
         file, key_file = self.values.get("xcache_certificate"), self.values.get("xcache_key")
         certificate = file and self._held(provided.read_certificate, file, self.place("xcache_certificate"))
+        if file and certificate:
+            try:
+                provided.ensure_valid_now(file, certificate)
+            except provided.UnusableError as error:
+                self.passing.add(self.place("xcache_certificate"), str(error), error.remedy)
         key = key_file and self._held(provided.read_key, key_file, self.place("xcache_key"))
         if certificate and key and certificate.public_key() != key.public_key():
             self.problems.add(self.place("xcache_key"), f"{key_file} is not the key of {file}",
@@ -179,11 +211,24 @@ class SiteChecks:
             self.problems.add(place, str(error), error.remedy)
             return None
 
-    def endpoints(self) -> None:
-        """Ports are ports."""
-        origin = self.values.get("xcache_origin")
-        if origin and int(str(origin).rpartition(":")[2]) > 65535:
-            self.problems.add(self.place("xcache_origin"), f"{origin} has a port above 65535", "write host:port")
+    def endpoints(self, hosts: Sequence[Host]) -> None:
+        """Ports are ports, and the cache does not read from itself."""
+        for field in ("xcache_origin", "debian_mirror", "oidc_authorize_url", "oidc_token_url", "oidc_userinfo_url"):
+            value = self.values.get(field)
+            port = re.match(r"(?:https?://)?[^/:]+:([0-9]+)", value) if isinstance(value, str) else None
+            if port and not 0 < int(port[1]) <= 65535:
+                self.problems.add(self.place(field), f"casa_{field} is {value}, whose port is not between 1 and 65535",
+                                  "correct the port")
+        origin, domain = self.values.get("xcache_origin"), self.values.get("domain")
+        if not isinstance(origin, str):
+            return
+        caches = {name: host.name for host in hosts if "xcache" in host.groups
+                  for name in (host.name, f"{host.name}.{domain}", str(host.address), "xcache", f"xcache.{domain}")}
+        name = origin.rpartition(":")[0].lower()
+        if name in caches:
+            self.problems.add(self.place("xcache_origin"),
+                              f"casa_xcache_origin is {origin}, the cache {caches[name]} itself",
+                              "write the host:port of the storage that it reads from")
 
     def job_containers(self, hosts: Sequence[Host]) -> None:
         """Docker has its hosts for itself: Kubernetes would bring a second containerd."""
@@ -194,6 +239,13 @@ class SiteChecks:
                 self.problems.add(self.place("job_containers"),
                                   f"casa_job_containers=docker, but {host.name} is a Kubernetes node too",
                                   f"write apptainer, or another host than {host.name} in [condor_execute]")
+
+
+def free_network(taken: Iterable[IPv4Network], prefix: int) -> IPv4Network | None:
+    """A private network of that prefix which overlaps none of the taken; None when there is none."""
+    known = tuple(taken)
+    candidates = (net for block in _PRIVATE if block.prefixlen <= prefix for net in block.subnets(new_prefix=prefix))
+    return next((net for net in candidates if not any(net.overlaps(each) for each in known)), None)
 
 
 def _mebibytes(quantity: str) -> int:

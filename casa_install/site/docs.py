@@ -1,12 +1,11 @@
-"""Writes docs/settings.md and the JSON Schema of the settings from the model.
+"""Writes docs/settings.md and docs/settings.schema.json from the model.
 
-``python -m casa_install.site.docs`` writes, ``--check`` fails when the file is stale, ``--schema`` prints.
+``python -m casa_install.site.docs`` writes, ``--check`` fails when one of them is stale.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +15,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from casa_install.site.model import GROUPS, HostSettings, Profile, Settings
+from casa_install.site.schema import schema
 from casa_install.site.values import expected, plain_type
 
-SETTINGS_FILE = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 _HEAD = """\
 # Settings
@@ -31,6 +31,8 @@ of its group, in `group_vars/<group>.yml` or in `host_vars/<host>.yml`. Lists an
 JSON in the INI file and as YAML elsewhere. Ansible's own variables (`ansible_host`, `ansible_user`, …) mean what they
 always do.
 A mistake is answered by its file, its line and what to write instead, before any host is touched.
+Editors check `group_vars/all.yml` while you write it, by [settings.schema.json](settings.schema.json); with the YAML
+language server, the first line `# yaml-language-server: $schema=…/docs/settings.schema.json` names it.
 """
 
 
@@ -86,31 +88,21 @@ def _default(field: FieldInfo) -> str:
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
-def schema() -> str:
-    """JSON Schema of the site's settings, keys as in an inventory."""
-    made = Settings.model_json_schema()
-    made["properties"] = {f"casa_{name}": value for name, value in made["properties"].items()}
-    made["required"] = [f"casa_{name}" for name in made.get("required", [])]
-    return json.dumps(made, indent=2, default=str) + "\n"
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status 1 when ``--check`` finds the page stale."""
+    """Exit status 1 when ``--check`` finds a page stale."""
     parser = argparse.ArgumentParser(prog="python -m casa_install.site.docs", description=__doc__)
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--check", action="store_true", help="fail if docs/settings.md is stale")
-    what.add_argument("--schema", action="store_true", help="print the JSON Schema")
-    parser.add_argument("--file", type=Path, default=SETTINGS_FILE, help="the page, docs/settings.md by default")
+    parser.add_argument("--check", action="store_true", help="fail if one of them is stale")
+    parser.add_argument("--folder", type=Path, default=DOCS, help="where they are, docs by default")
     chosen = parser.parse_args(arguments)
-    if chosen.schema:
-        sys.stdout.write(schema())
-    elif chosen.check:
-        if not chosen.file.is_file() or chosen.file.read_text() != settings_page():
-            print(f"{chosen.file} is stale: run python -m casa_install.site.docs", file=sys.stderr)
-            return 1
-    else:
-        chosen.file.write_text(settings_page())
-    return 0
+    stale = False
+    for name, content in (("settings.md", settings_page()), ("settings.schema.json", schema())):
+        file = chosen.folder / name
+        if not chosen.check:
+            file.write_text(content)
+        elif not file.is_file() or file.read_text() != content:
+            print(f"{file} is stale: run python -m casa_install.site.docs", file=sys.stderr)
+            stale = True
+    return int(stale)
 
 
 if __name__ == "__main__":

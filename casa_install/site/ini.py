@@ -81,7 +81,7 @@ def read_text(file: Path, problems: Problems) -> str | None:
         with file.open("rb") as stream:
             content = stream.read(LARGEST + 1)
     except FileNotFoundError:
-        problems.add(top, "there is no such file", "give the path of an inventory, or copy inventory/example")
+        problems.add(top, "there is no such file", "give the path of an inventory, or let casa-install init write one")
         return None
     except (OSError, ValueError) as error:
         problems.add(top, f"cannot be read ({getattr(error, 'strerror', None) or error})",
@@ -104,6 +104,9 @@ def read_ini(file: Path, problems: Problems) -> Inventory:
     text = read_text(file, problems)
     if text is None:
         return inventory
+    if text.startswith("\ufeff"):
+        problems.add(inventory.end, "begins with a byte order mark", "save the file as UTF-8 without one")
+        text = text[1:]
     group, kind = "ungrouped", "hosts"
     for number, whole in enumerate(text.split("\n"), 1):
         place, line = Place(file, number), whole.strip()

@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+from casa_install.site.checks_connections import check_connections
 from casa_install.site.checks_hosts import build_hosts, check_groups
 from casa_install.site.checks_site import SiteChecks
 from casa_install.site.ini import Given, Inventory, read_ini
@@ -28,7 +29,7 @@ def load_site(inventory: Path, *, vault_password: Path | None = None, rehearse: 
     if not read.groups:
         if not problems.found:
             problems.add(read.end, "holds no hosts",
-                         "write [group] lines with hosts below; inventory/example shows how")
+                         "write [group] lines with hosts below, or let casa-install init write it")
         problems.stop_if_any()
     variables = collect(read, Opener(vault_password, problems), problems)
     if rehearse:
@@ -37,9 +38,12 @@ def load_site(inventory: Path, *, vault_password: Path | None = None, rehearse: 
     values = {name: _placed(value, directory) for name, value in _values(read, variables, problems).items()}
     check_groups(read, variables, values, problems)
     hosts = build_hosts(read, variables, values, problems)
-    SiteChecks(values, variables.site, _head(read), problems).run(hosts)
+    check_connections(variables, values, problems)
+    checks = SiteChecks(values, variables.site, _head(read), problems)
+    checks.run(hosts)
     problems.stop_if_any()
-    return Site(settings=Settings(**values), hosts=tuple(hosts), inventory=inventory.absolute())
+    return Site(settings=Settings(**values), hosts=tuple(hosts), inventory=inventory.absolute(),
+                passing=tuple(checks.passing.found))
 
 
 def _head(read: Inventory) -> Place:

@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
+from casa_install.site.problems import Problem
+
 
 @dataclass(frozen=True)
 class Expected:
@@ -188,6 +190,8 @@ class Site(Frozen):
     hosts: tuple[Host, ...]
     inventory: Path
     """The INI file, absolute."""
+    passing: tuple[Problem, ...] = ()
+    """What time alone makes wrong, such as an expired certificate: apply refuses then, remove goes on."""
 
     @property
     def directory(self) -> Path:

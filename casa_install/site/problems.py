@@ -44,8 +44,8 @@ class Problems:
         self.found: list[Problem] = []
 
     def add(self, place: Place, message: str, remedy: str) -> None:
-        """Note one problem."""
-        self.found.append(Problem(place.file, place.line, message, remedy))
+        """Note one problem; what a terminal would not print is written as an escape."""
+        self.found.append(Problem(place.file, place.line, printable(message), printable(remedy)))
 
     def stop_if_any(self) -> None:
         """Refuse the inventory if something was noted.
@@ -54,6 +54,12 @@ class Problems:
         """
         if self.found:
             raise InventoryErrors(self.found)
+
+
+def printable(text: str) -> str:
+    """The text on one line, with control characters and halves of characters as escapes."""
+    return text if text.isprintable() else "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def nearest(name: str, known: Iterable[str], otherwise: str) -> str:

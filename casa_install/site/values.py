@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from ipaddress import IPv4Address, IPv4Network
@@ -17,14 +18,19 @@ from casa_install.site.model import Expected, Vaulted
 from casa_install.site.problems import Place, Problems, nearest
 
 PLACEHOLDER = "CHANGEME"
-_DOMAINS = ("example.org", "example.com", "example.net", "example.edu", ".example", ".invalid")
+_DOCUMENTATION = re.compile(r"(?<![a-z0-9-])example\.(?:org|com|net|edu)(?![a-z0-9-])"
+                            r"|\.(?:example|invalid)(?![a-z0-9.-])")
+"""Domains that documents use and no site has."""
 
 
 def placeholder(data: Any) -> str | None:
     """What in a value still waits for the site's own: ``CHANGEME`` or a documentation domain."""
     if isinstance(data, str):
         low = data.lower()
-        return next((each for each in (PLACEHOLDER.lower(), *_DOMAINS) if each in low), None)
+        if PLACEHOLDER.lower() in low:
+            return PLACEHOLDER
+        found = _DOCUMENTATION.search(low)
+        return found[0] if found else None
     if isinstance(data, Mapping):
         data = data.values()
     return next(filter(None, map(placeholder, data)), None) if isinstance(data, Iterable) else None
@@ -84,15 +90,35 @@ def validate(model: type[BaseModel], name: str, given: Given, problems: Problems
         return None
     waiting = None if rehearsal or secret else placeholder(data)
     if waiting:
-        problems.add(given.place, f"{given.name} still has {waiting.replace('changeme', PLACEHOLDER)} in it",
+        problems.add(given.place, f"{given.name} still has {waiting} in it",
                      "write your site's own")
+        return None
+    if not _takes(annotation, data):
+        problems.add(given.place, f"{given.name} is {shown(data)}", f"write {expected(annotation)}")
         return None
     try:
         return _adapter(model, name).validate_python(data)
     except ValidationError as error:
-        for each in error.errors(include_url=False, include_context=False):
+        found = error.errors(include_url=False, include_context=False)
+        for each in found:
+            # pydantic counts the good items only: a list of bad ones is not short as well
+            if each["type"] == "too_short" and any(other["loc"][:-1] == each["loc"] for other in found if other["loc"]):
+                continue
             _explain(model, given, each["loc"], each["type"], each["msg"], each["input"], problems)
     return None
+
+
+def _takes(annotation: Any, data: Any) -> bool:
+    """False for what pydantic would make a value of by force: addresses out of numbers, numbers out of truth values."""
+    if get_origin(annotation) is tuple and isinstance(data, list):
+        inner = plain_type(get_args(annotation)[0])
+        return all(_takes(inner, each) for each in data)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and isinstance(data, Mapping):
+        return all(_takes(plain_type(annotation.model_fields[name].annotation), each)
+                   for name, each in data.items() if name in annotation.model_fields)
+    if annotation in (IPv4Address, IPv4Network):
+        return isinstance(data, str)
+    return not (isinstance(data, bool) and annotation in (int, float))
 
 
 def _read(annotation: Any, given: Given, problems: Problems) -> Any:
@@ -151,7 +177,7 @@ def _explain(model: type[BaseModel], given: Given, loc: tuple[int | str, ...], k
         remedy = f"it {bounds}"
     else:
         remedy = f"write {words}" if words else f"it {bounds}"
-    problems.add(place, f"{label} is {_shown(data)}", remedy)
+    problems.add(place, f"{label} is {shown(data)}", remedy)
 
 
 def place_of(given: Given, loc: tuple[int | str, ...]) -> Place:
@@ -161,7 +187,8 @@ def place_of(given: Given, loc: tuple[int | str, ...]) -> Place:
     return Place(given.place.file, given.lines.get(loc, given.place.line) if loc else given.place.line)
 
 
-def _shown(data: Any) -> str:
+def shown(data: Any) -> str:
+    """Data as a message shows them: on one line, and not the whole of a long text."""
     text = str(data) if isinstance(data, str) else repr(data)
     text = text.encode("unicode_escape").decode() if not text.isprintable() else text
     return text if len(text) <= 60 else text[:57] + "…"

@@ -23,6 +23,8 @@ class Variables:
     hosts: dict[str, dict[str, Given]]
     members: dict[str, list[str]]
     """Group -> hosts, those of its children included, in the inventory's order."""
+    written: tuple[Given, ...]
+    """Every variable at every place, those included that another one overrules."""
 
 
 def collect(inventory: Inventory, opener: Opener, problems: Problems) -> Variables:
@@ -34,11 +36,14 @@ def collect(inventory: Inventory, opener: Opener, problems: Problems) -> Variabl
     _check_names(inventory, groups, "group", problems)
     _check_names(inventory, inventory.hosts, "host", problems)
 
+    everything: list[Given] = []
+
     def of_group(name: str) -> Iterator[Given]:
-        if name in inventory.groups:
-            yield from inventory.groups[name].variables
+        given = list(inventory.groups[name].variables if name in inventory.groups else ())
         for file in files_of(folder / "group_vars", name):
-            yield from read_yaml(file, opener, problems)
+            given += read_yaml(file, opener, problems)
+        everything.extend(given)
+        yield from given
 
     site: dict[str, Given] = {}
     for each in of_group("all"):
@@ -54,8 +59,9 @@ def collect(inventory: Inventory, opener: Opener, problems: Problems) -> Variabl
         _check_repeats(host, inline, problems)
         written = [*inline, *(each for file in files_of(folder / "host_vars", host)
                               for each in read_yaml(file, opener, problems))]
+        everything.extend(written)
         hosts[host].update({each.name: each for each in written if _host_scope(each, problems)})
-    return Variables(site, hosts, members)
+    return Variables(site, hosts, members, tuple(everything))
 
 
 def _host_scope(given: Given, problems: Problems) -> bool:
@@ -94,7 +100,7 @@ def _check_repeats(host: str, inline: list[Given], problems: Problems) -> None:
 
 def _check_names(inventory: Inventory, known: Iterable[str], kind: str, problems: Problems) -> None:
     """Variable files whose group or host the inventory does not have are mistakes in their names."""
-    for name, file in names_in(inventory.file.parent / f"{kind}_vars"):
+    for name, file in names_in(inventory.file.parent / f"{kind}_vars", problems):
         if name not in known and name not in GROUPS:
             problems.add(Place(file, 1), f"there is no {kind} {name}",
                          nearest(name, known, "rename or delete the file"))

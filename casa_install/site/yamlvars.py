@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from casa_install.site.problems import Place, Problems
 
 VAULT_HEADER = "$ANSIBLE_VAULT;"
 _ENDINGS = ("", ".yml", ".yaml", ".json")
+_MERGE = "tag:yaml.org,2002:merge"
+_MOST_BITS = 1024  # of a number; Python refuses to print some that are far longer
 
 
 class Opener:
@@ -50,20 +53,35 @@ def files_of(folder: Path, name: str) -> list[Path]:
         return found
     for ending in _ENDINGS:
         file = folder / f"{name}{ending}"
-        if file.is_file():
+        kind = _kind(file)
+        if kind == stat.S_IFREG:
             found.append(file)
-        elif not ending and file.is_dir():
+        elif not ending and kind == stat.S_IFDIR:
             found += sorted(each for each in file.rglob("*") if each.is_file() and each.suffix in _ENDINGS
                             and not each.name.startswith(".") and not each.name.endswith("~"))
     return found
 
 
-def names_in(folder: Path) -> Iterator[tuple[str, Path]]:
+def _kind(file: Path) -> int | None:
+    """``S_IFREG``, ``S_IFDIR`` …; None for what is not there, and for names too long to be there."""
+    try:
+        return stat.S_IFMT(file.stat().st_mode)
+    except (OSError, ValueError):
+        return None
+
+
+def names_in(folder: Path, problems: Problems) -> Iterator[tuple[str, Path]]:
     """Names of the groups or hosts for which a folder has variables."""
-    if folder.is_dir():
-        for each in sorted(folder.iterdir()):
-            if not each.name.startswith(".") and not each.name.endswith("~"):
-                yield (each.stem if each.is_file() and each.suffix in _ENDINGS else each.name), each
+    if _kind(folder) is None:
+        return
+    try:
+        files = sorted(folder.iterdir())
+    except OSError as error:
+        problems.add(Place(folder, 1), f"cannot be read ({error.strerror})", "make it a folder that you can read")
+        return
+    for each in files:
+        if not each.name.startswith(".") and not each.name.endswith("~"):
+            yield (each.stem if _kind(each) == stat.S_IFREG and each.suffix in _ENDINGS else each.name), each
 
 
 def read_yaml(file: Path, opener: Opener, problems: Problems) -> list[Given]:
@@ -102,6 +120,9 @@ def _variables(root: yaml.Node, file: Path, opener: Opener, problems: Problems) 
     for key, value in root.value:
         place = Place(file, key.start_mark.line + 1)
         name = str(key.value)
+        if key.tag == _MERGE:
+            problems.add(place, "<< takes variables from elsewhere, which is not read", "write them here one by one")
+            continue
         if name in seen:
             problems.add(place, f"{name} is set already on line {seen[name]}", "delete one of the lines")
             continue
@@ -135,7 +156,7 @@ class _Builder:
         if isinstance(node, yaml.SequenceNode):
             return [self.build(each, (*path, index), above) for index, each in enumerate(node.value)]
         if isinstance(node, yaml.MappingNode):
-            return {str(key.value): self.build(each, (*path, str(key.value)), above) for key, each in node.value}
+            return self._map(node, path, above)
         if node.tag in ("!vault", "!vault-encrypted"):
             ciphertext = str(node.value).strip()
             if not ciphertext.startswith(VAULT_HEADER):
@@ -145,9 +166,22 @@ class _Builder:
         if node.tag == "!unsafe":
             return str(node.value)
         try:
-            return self.scalars.construct_object(node, deep=True)
+            value = self.scalars.construct_object(node, deep=True)
+            if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+                self._refuse(place, "is a number of far too many digits", "write a smaller one")
+            return value
         except (yaml.YAMLError, ValueError, OverflowError, KeyError) as error:
             self._refuse(place, f"is not a value ({str(error).splitlines()[0]})", "put the text in quotation marks")
+
+    def _map(self, node: yaml.MappingNode, path: tuple[str | int, ...], above: frozenset[int]) -> dict[str, Any]:
+        built: dict[str, Any] = {}
+        for key, each in node.value:
+            name, line = str(key.value), key.start_mark.line + 1
+            if name in built:
+                self._refuse(Place(self.file, line), f"{name} is set already on line {self.lines[(*path, name)]}",
+                             "delete one of the two")
+            built[name] = self.build(each, (*path, name), above)
+        return built
 
     def _refuse(self, place: Place, message: str, remedy: str) -> Any:
         self.problems.add(place, message, remedy)

@@ -127,12 +127,14 @@ class Supply:
 
     # -- building --
 
-    def ensure(self, names: Sequence[str], on_progress: Report) -> list[str]:
+    def ensure(self, names: Sequence[str], on_progress: Report,
+               before_each: Callable[[], None] = lambda: None) -> list[str]:
         """Build what is missing, one after the other, and return what was built.
 
         A name that a program and an image share means the image, which is made from the program.
 
         :param on_progress: receives one line at a time.
+        :param before_each: called before each build; what it raises ends the work there.
         :raises SupplyError: naming the artifact and the log of its build.
         :raises MachineError: when this machine lacks programs and they cannot be installed.
         """
@@ -140,6 +142,7 @@ class Supply:
         while entries := self.todo(names):
             # each build takes the lock for itself: runs that wait get their turn, and may find their work done
             entry = entries[0]
+            before_each()
             with (self.store.lock(entry.name, on_progress),
                   tempfile.TemporaryDirectory(prefix="casa-supply-") as place):
                 if self.store.holds(entry, self.key(entry)):
@@ -220,12 +223,14 @@ class Supply:
     # -- publishing --
 
     def push(self, names: Sequence[str], registry: str, ca_certificate: str, login: tuple[str, str] | None = None,
-             on_progress: Report = lambda _line: None) -> list[str]:
+             on_progress: Report = lambda _line: None,
+             before_each: Callable[[], None] = lambda: None) -> list[str]:
         """Push images that the registry lacks and return their names with tags.
 
         :param registry: ``address:port`` where the registry is reached from here.
         :param ca_certificate: PEM of the CA that signed its certificate.
         :param login: user and password for pushing.
+        :param before_each: called before each push; what it raises ends the work there.
         :raises SupplyError: when an image is not built or its push fails (with the log's path).
         :raises RegistryError: when the registry does not answer.
         """
@@ -235,6 +240,7 @@ class Supply:
         log = self.store.logs / f"push-{registry.replace(':', '-')}.log"
         with log.open("w") as file:
             for number, name in enumerate(names):
+                before_each()
                 layout = self.layout(name)
                 repository, _, tag = self._repository(name).rpartition(":")
                 title = f"push {name} ({number + 1} of {len(names)}, {images.size(layout) / 1e6:.0f} MB)"

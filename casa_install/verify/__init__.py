@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 
 from rich.console import Console
 
+from casa_install.engine.journal import CheckRecord, Journal
 from casa_install.facility import Facility
 from casa_install.site.model import Site
 from casa_install.verify import day, gateway, kubernetes, names, pool, registry, storage
@@ -80,13 +81,23 @@ async def _run(context: Context, console: Console, quiet: bool) -> list[Finding]
     return findings
 
 
-def run(facility: Facility, console: Console, *, as_json: bool = False) -> int:
-    """Run every check and print the verdict; 0 when all passed, else 1."""
+def _record(journal: Journal, site: Site, began: float, findings: list[Finding]) -> None:
+    """Note every check of the site in the journal, those that were not run too."""
+    ran = {f.name for f in findings}
+    left = [check for stage in stages(site) for check in stage if check.name not in ran]
+    journal.verified(began, [CheckRecord(f.name, f.title, f.passed, f.seconds, f.detail) for f in findings]
+                     + [CheckRecord(check.name, check.title, None, 0, "") for check in left])
+
+
+def run(facility: Facility, journal: Journal, console: Console, *, as_json: bool = False) -> int:
+    """Run every check, note the results in the journal and print the verdict; 0 when all passed, else 1."""
+    began = time.time()
     context = Context(facility)
     try:
         findings = asyncio.run(_run(context, console, as_json))
     finally:
         context.close()
+    _record(journal, facility.site, began, findings)
     total = sum(len(stage) for stage in stages(facility.site))
     passed = sum(f.passed for f in findings)
     verdict = "verified" if passed == total else "not verified"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sqlite3
 import subprocess
@@ -17,6 +18,7 @@ from casa_install.facility import Facility
 from casa_install.rehearsal.hosts import Lab
 from casa_install.verify.context import Context
 from tests import machine, remains
+from tests.lab.test_lab import ssh
 
 ROOT = Path(__file__).resolve().parents[2]
 INVENTORY = ROOT / "inventory" / "rehearsal" / "site.ini"
@@ -68,6 +70,25 @@ def changes() -> list[tuple[str, str, str]]:
                 "select phase, host, task from change where run = (select max(id) from run)").fetchall()
     except sqlite3.OperationalError:
         return []
+
+
+_RUNNING = "systemctl show --type=service --state=running --property=Id,MainPID,ExecMainStartTimestampMonotonic '*'"
+_PODS = "kubectl --kubeconfig=/etc/kubernetes/admin.conf get pods --all-namespaces --output=json"
+
+
+def started(lab: Lab) -> dict[str, str]:
+    """Every daemon and every container of the site -> the start that it runs from."""
+    found = {}
+    for host in lab.hosts:
+        for block in ssh(lab, host, _RUNNING).split("\n\n"):
+            facts = dict(line.split("=", 1) for line in block.splitlines())
+            if not facts["Id"].startswith("user@"):  # of our own log-in
+                found[f"{host} {facts['Id']}"] = f"{facts['MainPID']} at {facts['ExecMainStartTimestampMonotonic']}"
+    for pod in json.loads(ssh(lab, "kube-1", _PODS))["items"]:
+        for container in pod["status"].get("containerStatuses", ()):
+            name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']} {container['name']}"
+            found[name] = f"{container['containerID']} of {container['restartCount'] + 1} starts"
+    return found
 
 
 KEPT = (

@@ -1,20 +1,23 @@
-"""The engine: order, side by side, locks, journal, survey."""
+"""The engine: order, side by side, locks, journal."""
 
 from __future__ import annotations
 
+import re
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from casa_install.engine import connections, lock, scheduler, survey
+from casa_install.engine import connections, estimate, lock, resume, scheduler
 from casa_install.engine.journal import Journal
-from casa_install.engine.playbook import Failure
 from casa_install.phases import PHASES, phases_of
-from casa_install.site.model import Host, Site
+from casa_install.site.model import Site
 
 
 def test_jobs_run_after_their_needs_and_side_by_side() -> None:
@@ -131,61 +134,62 @@ def test_the_journal_remembers_across_runs(tmp_path: Path) -> None:
     assert later.newest("dns", "failed") is None
 
 
-HOST = Host.model_validate({"name": "exec-1", "address": "10.91.0.9", "groups": ("condor_execute",)})
+def journal_of(path: Path, *runs: Mapping[str, tuple[str | None, int, str, str | None]]) -> Journal:
+    """A journal with these runs: phase -> outcome (None: the run was killed in it), changes, step, host."""
+    journal = Journal(path / "journal.sqlite")
+    for run in runs:
+        journal.begin_run("apply")
+        for name, (outcome, changed, step, host) in run.items():
+            journal.begin_phase(name)
+            journal.step(name, step)
+            if outcome:
+                journal.end_phase(name, outcome, changed, host=host)
+    return journal
 
 
-@pytest.mark.parametrize(("message", "unreachable", "told"), [
-    ("Task failed: Failed to connect to the host via ssh: ssh: connect to host 10.91.0.9 port 22: Connection refused",
-     True, "not reachable by ssh: connect to host 10.91.0.9 port 22: Connection refused; switch it on"),
-    ("Task failed: Failed to connect to the host via ssh: root@10.91.0.9: Permission denied (publickey).", True,
-     "its sshd does not let the account in: root@10.91.0.9: Permission denied (publickey); put the public key"),
-    ("Task failed: Failed to connect to the host via ssh: @@@@@@\nHost key verification failed.", True,
-     "its host key is unknown or has changed: Host key verification failed; compare"),
-    ("Task failed: Missing sudo password", False, "no root rights, sudo asks for a password: Missing"),
-    ("Task failed: Incorrect sudo password", False, "no root rights, sudo refuses the password: Incorrect"),
-    ("Module result deserialization failed: No start of json char found\ncms is not in the sudoers file.", False,
-     "no root rights, sudo refuses the account: cms is not in the sudoers file; let ansible_user"),
-    ("Module result deserialization failed: No start of json char found\n/bin/sh: 1: sudo: not found", False,
-     "no root rights, there is no sudo: /bin/sh: 1: sudo: not found; install"),
-    ("The module interpreter '/usr/bin/python3' was not found.\n/bin/sh: 1: /usr/bin/python3: not found", False,
-     "no Python: /bin/sh: 1: /usr/bin/python3: not found; install"),
-    ("Task failed: Error processing keyword 'become_pass': Decryption failed (no vault secrets were found).", False,
-     "an encrypted value of the inventory does not open: Error processing keyword 'become_pass'"),
-    ("Module result deserialization failed: No start of json char found\nThis account is currently not available.",
-     False, "nothing can be run on it: This account is currently not available; mend"),
-])
-def test_what_a_host_lacks_is_one_refusal_with_a_remedy(message: str, unreachable: bool, told: str) -> None:
-    failure = Failure("exec-1", "Root may work", message, unreachable)
-    [refusal] = survey.judge([HOST], [failure], {}).refusals
-    assert refusal.startswith(f"exec-1 (10.91.0.9): {told}")
-    assert "\n" not in refusal
+def test_what_was_not_completed_is_said_in_one_sentence(tmp_path: Path) -> None:
+    journal = journal_of(tmp_path, {
+        "base": ("converged", 3, "a", None), "dns": ("failed", 1, "The zone is served", "dns-1"),
+        "condor": ("interrupted", 2, "Packages are there", None), "images": (None, 0, "hub: building", None)})
+    said = resume.sentence(journal, ["base", "dns", "condor", "images", "hub"])
+    assert said is not None
+    assert re.fullmatch(r'Last time \(20\d\d-\d\d-\d\d \d\d:\d\d\) dns failed on dns-1 at "The zone is served"; '
+                        r'condor was stopped at "Packages are there"; images was killed at "hub: building": '
+                        r"this run goes on with dns, condor, images\.", said)
+    assert resume.sentence(journal, ["base", "hub"]) is None
 
 
-def test_a_survey_that_did_not_run_is_a_refusal() -> None:
-    answered = {("exec-1", survey.SYSTEM): {"stdout": 'ID=debian\r\nVERSION_ID="13"\r\n'}}
-    [refusal] = survey.judge([HOST], [Failure("", "", "the runner\nfell over")], answered).refusals
-    assert refusal == "the hosts could not be surveyed: the runner fell over"
+def test_a_later_completion_ends_the_sentence(tmp_path: Path) -> None:
+    journal = journal_of(tmp_path, {"dns": ("failed", 1, "a", "dns-1"), "hub": ("failed", 1, "b", "kube-1")},
+                         {"dns": ("unchanged", 0, "", None)})
+    said = resume.sentence(journal, ["dns", "hub"])
+    assert said is not None
+    assert "dns" not in said.replace("dns-1", "")
+    assert "hub failed on kube-1" in said
 
 
-TRIXIE = 'PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\r\nID=debian\r\nVERSION_ID="13"\r\n'
+def test_times_are_learned_from_runs_that_had_something_to_do(tmp_path: Path) -> None:
+    outcomes = (*(("converged", changed) for changed in (9, 9, 9, 9, 0)), ("unchanged", 0), ("failed", 4))
+    records = [(outcome, changed, "", None) for outcome, changed in outcomes]
+    journal = journal_of(tmp_path, *({"dns": record} for record in records))
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as database, database:
+        for number, took in enumerate((500, 20, 40, 30, 1, 2, 3), 1):
+            database.execute("update phase set ended = started + ? where run = ?", (took, number))
+    assert journal.seconds("dns") == pytest.approx(30)
+    assert journal.seconds("hub") is None
 
 
-def test_another_system_is_refused_and_marks_are_read() -> None:
-    marks = {"stdout": "/var/lib/casa-install/phases/dns:abc\n/var/lib/casa-install/phases/condor:def"}
-    found = survey.judge([HOST], [], {("exec-1", survey.SYSTEM): {"stdout": TRIXIE}, ("exec-1", survey.MARKS): marks})
-    assert found.refusals == []
-    assert found.marks == {"exec-1": {"dns": "abc", "condor": "def"}}
-    for system, named in ((TRIXIE.replace("13", "12"), "Debian GNU/Linux 12"),
-                          ("ID='ubuntu'\nVERSION_ID=13", "ubuntu"),
-                          ('ID=debian\nPRETTY_NAME="Debian GNU/Linux forky/sid"', "Debian GNU/Linux forky/sid"),
-                          ("cat: /etc/os-release: No such file", "a system without /etc/os-release")):
-        [refusal] = survey.judge([HOST], [], {("exec-1", survey.SYSTEM): {"stdout": system}}).refusals
-        assert f"runs {named}" in refusal
-        assert "install Debian 13" in refusal
+@pytest.mark.parametrize(("workers", "running", "left"), [(1, (), 13), (2, (), 7), (3, (), 6), (1, ("d",), 13)])
+def test_the_time_left_is_the_way_through_the_graph(workers: int, running: tuple[str, ...], left: float) -> None:
+    needs = {"a": [], "b": ["a"], "c": ["a"], "d": []}
+    assert estimate.remaining(needs, {"a": 1, "b": 5, "c": 5, "d": 2}, running, workers) == left
 
 
-def test_a_host_without_root_rights_is_told_of_its_system_too() -> None:
-    lacking = Failure("exec-1", "Root may work", "Task failed: Missing sudo password")
-    other = {("exec-1", survey.SYSTEM): {"stdout": 'ID=almalinux\nPRETTY_NAME="AlmaLinux 9.6"'}}
-    assert [("sudo" in r, "AlmaLinux" in r) for r in survey.judge([HOST], [lacking], other).refusals] == [
-        (True, False), (False, True)]
+def test_nothing_new_starts_once_the_run_is_stopped() -> None:
+    began: list[str] = []
+
+    def work(name: str) -> bool:
+        began.append(name)
+        return True
+
+    assert scheduler.run({"a": [], "b": ["a"]}, work, 2, lambda: bool(began)) == {"a": True, "b": None}

@@ -95,7 +95,7 @@ BAD = {
     "documentation domain": swapped("casa.lan", "casa.example.org", "still has example.org in it"),
     "placeholder of a host": swapped("10.1.0.51", "CHANGEME", "dns-1 still has CHANGEME as its address"),
     "origin not a port": swapped("storage.lan:1094", "storage.lan", "write host:port"),
-    "origin port too high": swapped("storage.lan:1094", "storage.lan:99999", "port above 65535"),
+    "origin port too high": swapped("storage.lan:1094", "storage.lan:99999", "whose port is not between 1 and 65535"),
     "no origin": without("casa_xcache_origin=storage.lan:1094", "[all:vars]", "nothing says where the cache reads"),
     "origin group": swapped("[registry]", "[origin]\ndns-1\n[registry]", "x"),
     "missing group": without("[xcache]", "xcache", "x"),

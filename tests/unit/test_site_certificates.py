@@ -11,9 +11,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from casa_install import cli
+from casa_install.credentials import Credentials
 from casa_install.credentials.authority import Pair, as_pair, make_authority, make_leaf
 from casa_install.credentials.grid import make_grid_leaf
+from casa_install.rolevars import xcache
 from casa_install.site import InventoryErrors, Problem
+from casa_install.supply import Supply
 from tests.unit.site_inventories import GOOD, load
 
 AUTHORITY = make_authority("grid.test")
@@ -76,19 +80,36 @@ def test_one_without_the_other(tmp_path: Path, name: str, other: str) -> None:
 
 
 @pytest.mark.parametrize(("pair", "line", "told"), [
-    (expired(), 0, "cache.pem is valid from"),
     (Pair("DER", SERVICE.key), 0, "cache.pem holds no PEM certificate"),
     (encrypted(), 1, "cache.key is encrypted"),
     (Pair(SERVICE.certificate, "DER"), 1, "cache.key holds no PEM key"),
     (Pair(SERVICE.certificate, make_grid_leaf(AUTHORITY, "cache", []).key), 1, "is not the key of"),
     (make_leaf(AUTHORITY, "cache", []), 1, "cache.key holds no RSA key"),
-], ids=["expired", "no certificate", "encrypted", "no key", "another key", "elliptic"])
+], ids=["no certificate", "encrypted", "no key", "another key", "elliptic"])
 def test_a_pair_that_cannot_serve(tmp_path: Path, pair: Pair, line: int, told: str) -> None:
     write_pair(tmp_path, pair)
     (problem,) = problems(tmp_path)
     assert problem.line == FIRST + line
     assert told in problem.message
     assert problem.remedy
+
+
+def test_an_expired_certificate_stops_an_apply_and_not_a_removal(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    write_pair(tmp_path, expired())
+    site = load(tmp_path, GOOD + LINES)
+    (problem,) = site.passing
+    assert problem.line == FIRST
+    assert "cache.pem is valid from" in problem.message
+    for verb in ("plan", "apply"):
+        assert cli.main([verb, "--inventory", str(site.inventory)]) == 2
+        assert capsys.readouterr().err == f"{problem}\n1 problem(s); nothing was changed.\n"
+    assert not site.state.exists()
+    assert cli.main(["status", "--inventory", str(site.inventory)]) == 0
+    # what a removal asks of the role
+    variables = xcache.variables(site, Supply(site.registry, tmp_path), Credentials(site))
+    assert variables["xcache_service_certificate"].startswith("-----BEGIN CERTIFICATE-----")
 
 
 def test_a_key_that_others_may_read(tmp_path: Path) -> None:

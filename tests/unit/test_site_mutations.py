@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from casa_install.site import InventoryErrors
+from casa_install.site import HostSettings, InventoryErrors, Profile, Settings, Site
 from tests.unit.site_inventories import GOOD, load
 
 YAML = """\
@@ -53,24 +56,90 @@ def mutated(draw: st.DrawFn, text: str) -> str:
     return text
 
 
-def survive(ini: str, variables: str) -> None:
-    with TemporaryDirectory() as folder, contextlib.suppress(InventoryErrors):
-        load(Path(folder), ini, {"group_vars/all.yml": variables})
+@st.composite
+def spoilt(draw: st.DrawFn, text: str) -> bytes:
+    """The text as bytes after a few of them were changed, cut or put in."""
+    content = bytearray(text.encode())
+    for _ in range(draw(st.integers(1, 6))):
+        start = draw(st.integers(0, len(content)))
+        content[start:start + draw(st.integers(0, 8))] = draw(st.binary(max_size=8))
+    return bytes(content)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(mutated(GOOD))
-def test_inventory(ini: str) -> None:
+DIGITS = "DIGITS"
+"""Stands for a number of more digits than Python prints."""
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.binary(max_size=4),
+                    st.dates(), st.sampled_from([1 << 64, DIGITS]))
+VALUES = st.recursive(SCALARS, lambda inner: st.one_of(
+    st.lists(inner, max_size=3), st.dictionaries(st.one_of(st.sampled_from(sorted(Profile.model_fields)), SCALARS),
+                                                 inner, max_size=4)), max_leaves=8)
+NAMES = st.sampled_from([f"casa_{name}" for name in (*Settings.model_fields, *HostSettings.model_fields)]
+                        + ["ansible_host", "ansible_port", "ansible_become_password", "casa_", "x"])
+
+
+def as_text(content: str | bytes) -> str:
+    return content if isinstance(content, str) else os.fsdecode(content)
+
+
+def survive(ini: str | bytes, variables: str | bytes, file: str = "group_vars/all.yml") -> None:
+    """Loads or is refused, and every problem names a line that is there, a mistake and a remedy, in plain words."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        try:
+            site = load(folder, as_text(ini), {file: as_text(variables)})
+        except InventoryErrors as refused:
+            assert refused.problems
+            for problem in refused.problems:
+                lines = problem.file.read_bytes().count(b"\n") + 1 if problem.file.is_file() else 1
+                assert problem.file.is_relative_to(folder)
+                assert 1 <= problem.line <= lines, problem
+                assert problem.message and problem.remedy
+                assert f"{problem.message}{problem.remedy}".isprintable(), problem
+        else:
+            assert isinstance(site, Site)
+
+
+def rounds(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    decorator: Callable[[Callable[..., None]], Callable[..., None]] = settings(
+        max_examples=count, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+    return decorator
+
+
+@rounds(120)
+@given(mutated(GOOD), mutated(YAML))
+def test_texts(ini: str, variables: str) -> None:
     survive(ini, YAML)
-
-
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(mutated(YAML))
-def test_variables(variables: str) -> None:
     survive(GOOD, variables)
 
 
-@settings(max_examples=100, deadline=None)
+@rounds(80)
+@given(mutated(GOOD), mutated(YAML))
+def test_both_at_once(ini: str, variables: str) -> None:
+    survive(ini, variables)
+
+
+@rounds(120)
+@given(spoilt(GOOD), spoilt(YAML))
+def test_bytes(ini: bytes, variables: bytes) -> None:
+    survive(ini, YAML)
+    survive(GOOD, variables)
+
+
+@rounds(120)
+@given(st.dictionaries(NAMES, VALUES, min_size=1, max_size=4),
+       st.sampled_from(["group_vars/all.yml", "group_vars/condor_execute.yml", "host_vars/exec-1.yml"]))
+def test_values_of_every_type(variables: dict[str, Any], file: str) -> None:
+    survive(GOOD, yaml.safe_dump(variables).replace(DIGITS, f"0x{'f' * 5000}"), file)
+
+
+@rounds(80)
+@given(NAMES, VALUES)
+def test_values_in_the_ini_file(name: str, value: Any) -> None:
+    survive(f"{GOOD}{name}={value!r}\n".replace(repr(DIGITS), "1" * 5000), YAML)
+
+
+@rounds(60)
 @given(st.binary(max_size=200))
 def test_noise(content: bytes) -> None:
-    survive(content.decode(errors="surrogateescape"), YAML)
+    survive(content, YAML)
+    survive(GOOD, content)

@@ -1,40 +1,19 @@
-"""What the hosts say of themselves before anything is changed."""
+"""Whether a host can be worked on at all: ssh, root rights, Python, and the system that it runs."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
+from casa_install.engine.causes import Cause
 from casa_install.engine.playbook import Failure
+from casa_install.preflight.findings import Finding, refusal
 from casa_install.site.model import Host
 
-SYSTEM = "System is read"
-MARKS = "Phase marks are read"
-WANTED = (SYSTEM, MARKS)
 SUPPORTED = (("debian", "13"),)
 """``ID`` and ``VERSION_ID`` of systems that the roles know."""
 
-
-@dataclass
-class Survey:
-    """Refusals (nothing may be changed while there is one) and the marks of phases on each host."""
-
-    refusals: list[str] = field(default_factory=list)
-    marks: dict[str, dict[str, str]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Cause:
-    """Why a host cannot be worked on: known by words of ssh, sudo or Ansible."""
-
-    words: str
-    """A regular expression; the empty one, last in its table, fits everything."""
-    meaning: str
-    remedy: str
-
-
+# In both tables the last expression is empty and fits everything.
 UNREACHABLE = (
     Cause("Host key verification failed", "its host key is unknown or has changed",
           "compare its host key's fingerprint on its console, then put the key into known_hosts "
@@ -57,49 +36,32 @@ UNFIT = (
     Cause("[Dd]ecrypt", "an encrypted value of the inventory does not open",
           "set ANSIBLE_VAULT_PASSWORD_FILE to the file with its password"),
     Cause("python.*not found", "no Python", "install the package python3"),
-    Cause("", "nothing can be run on it", "mend what the log of the survey shows"),
+    Cause("", "nothing can be run on it", "mend what the log shows"),
 )
 _WRAPPING = re.compile(r"^(Task failed: |Failed to connect to the host via ssh: |ssh: )+")
 
 
-def judge(hosts: Sequence[Host], failures: Sequence[Failure],
-          results: Mapping[tuple[str, str], Mapping[str, Any]]) -> Survey:
-    """Turn the survey's results into refusals, in the inventory's order, and marks."""
-    survey = Survey()
-    for host in hosts:
-        of_host = {task: result for (name, task), result in results.items() if name == host.name}
-        problems = [_explained(failure) for failure in failures if failure.host == host.name]
-        problems += _of_system(str(of_host.get(SYSTEM, {}).get("stdout", "")), silent=bool(problems))
-        survey.refusals += [f"{host.name} ({host.address}): {problem}" for problem in problems]
-        survey.marks[host.name] = _marks(str(of_host.get(MARKS, {}).get("stdout", "")))
-    names = {host.name for host in hosts}
-    survey.refusals += [f"the hosts could not be surveyed: {' '.join(failure.message.split())}"
-                        for failure in failures if failure.host not in names]
-    return survey
+def judge(host: Host, failures: Sequence[Failure], os_release: str) -> list[Finding]:
+    """What keeps anybody from working on a host, from what Ansible says of it and what it says of its system."""
+    found = [_explained(host, failure) for failure in failures if failure.host == host.name]
+    return found + _of_system(host, os_release, silent=bool(found))
 
 
-def _explained(failure: Failure) -> str:
-    """One sentence: what is wrong, in whose words, and what to do."""
+def _explained(host: Host, failure: Failure) -> Finding:
+    """What is wrong, in whose words, and what to do."""
     # what a program on the host wrote stands below what Ansible makes of it
     lines = [line.strip() for line in reversed(failure.message.splitlines()) if line.strip()]
     causes = UNREACHABLE if failure.unreachable else UNFIT
     cause, line = next((cause, line) for cause in causes for line in lines if re.search(cause.words, line))
-    return f"{cause.meaning}: {_WRAPPING.sub('', line).rstrip('.')}; {cause.remedy}"
+    return refusal(host, "access", f"{cause.meaning}: {_WRAPPING.sub('', line).rstrip('.')}", cause.remedy)
 
 
-def _of_system(os_release: str, *, silent: bool) -> list[str]:
+def _of_system(host: Host, os_release: str, *, silent: bool) -> list[Finding]:
     """What speaks against a host's system; a host that is ``silent`` for another reason need not name it."""
     lines = [line.strip().split("=", 1) for line in os_release.splitlines() if re.match(r"[A-Z_]+=", line)]
     values = {name: value.strip("\"'") for name, value in lines}
     if (values.get("ID"), values.get("VERSION_ID")) in SUPPORTED or (not values and silent):
         return []
     name = values.get("PRETTY_NAME", values.get("ID")) or "a system without /etc/os-release"
-    return [f"runs {name}; install Debian 13 (trixie) on it, or take it out of the inventory"]
-
-
-def _marks(lines: str) -> dict[str, str]:
-    found = {}
-    for line in lines.splitlines():
-        path, _, fingerprint = line.partition(":")
-        found[path.rpartition("/")[2]] = fingerprint
-    return found
+    return [refusal(host, "system", f"runs {name}",
+                    "install Debian 13 (trixie) on it, or take it out of the inventory")]

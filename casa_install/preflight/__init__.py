@@ -1,0 +1,116 @@
+"""The preflight: asks all hosts at once what may stand in an installation's way, and changes nothing.
+
+Hosts give facts (``playbooks/preflight.yml``); what they mean for the Site is judged here.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from casa_install.engine import playbook
+from casa_install.engine.playbook import Listener, Outcome, Play
+from casa_install.facility import Facility
+from casa_install.phases import PLAYBOOKS
+from casa_install.preflight import access, components, network, resources
+from casa_install.preflight.authorities import authorities
+from casa_install.preflight.facts import Facts
+from casa_install.preflight.findings import Finding, Findings
+from casa_install.preflight.software import programs, software
+from casa_install.site.model import Host, Site
+
+NAME = "preflight"
+_SYSTEM, _FACTS = "System is read", "Facts are read"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that is looked at on each host by itself."""
+
+    name: str
+    meaning: str
+    """What is looked at, and what it takes to be refused or warned of."""
+    judge: Callable[[Site, Host, Facts], Iterator[Finding]] | None = None
+    """None where the check needs more than one host's facts."""
+
+
+CHECKS = (
+    Check("access", "ssh, host key, root rights and Python; refused without"),
+    Check("system", "Debian 13; others are refused"),
+    Check("clock", "more than 30 s from the installing machine's or another host's is refused, more than 2 s is "
+                   "a warning"),
+    Check("memory", "memory and cores for all components of the host together; refused below what programs need, "
+                    "a warning below what they want and where execute points offer more than there is",
+          resources.memory),
+    Check("disk", "room on each file system where data go, for all its directories together; refused below what "
+                  "programs and images need, a warning below what a facility wants to live in", resources.disks),
+    Check("kernel", "cgroup v2 on Kubernetes nodes; refused without", resources.kernel),
+    Check("names", "the host's own name, the site's names in `/etc/hosts`, the name of its address; wrong ones are "
+                   "refused, an own name at a loopback address and a foreign reverse name are warnings", network.names),
+    Check("ports", "ports of the site's daemons that another program holds are refused", network.ports),
+    Check("ways", "the hosts that will talk reach each other; refused where there is no route, a warning where a "
+                  "connection or a packet of the link's MTU does not come through", network.ways),
+    Check("firewall", "firewalld, ufw and chains of the packet filter that drop what comes in are warnings",
+          network.firewalls),
+    Check("software", "programs of a component that the site did not install: refused where a role would damage "
+                      "them, a warning where they stay as they are", software),
+    Check("authorities", "certificates of `casa_trusted_cas`; refused outside of their time, a warning in their last "
+                         "30 days"),
+)
+"""Everything that a preflight looks at."""
+
+
+def look(facility: Facility, workspace: Path, log: Path) -> Findings:
+    """Ask every host of a facility and judge the answers; ssh tries for a minute before it gives a silent one up.
+
+    :param workspace: a folder for files of this run alone.
+    :param log: gets what ansible-playbook shows.
+    """
+    site = facility.site
+    variables = workspace / f"{NAME}.vault"
+    facility.write_variables(set(), variables)
+    play = Play(PLAYBOOKS / "preflight.yml", {"preflight_asked": {host.name: asked(site, host) for host in site.hosts}})
+    outcome = playbook.run(facility.target, [play], variables, workspace / NAME, log, Listener(), (_SYSTEM, _FACTS))
+    return judge(site, outcome, dt.datetime.now(dt.UTC))
+
+
+def asked(site: Site, host: Host) -> dict[str, Any]:
+    """What a host is asked for beyond what every host tells."""
+    return {"address": str(host.address), "paths": sorted({place.path for place in resources.places(site, host)}),
+            "programs": programs(host), "peers": [[str(peer.address), 22] for peer in components.peers(site, host)]}
+
+
+def judge(site: Site, outcome: Outcome, now: dt.datetime) -> Findings:
+    """What the answers of all hosts mean."""
+    told = {host: Facts.model_validate(json.loads(outcome.results[host.name, _FACTS]["stdout"]))
+            for host in site.hosts if (host.name, _FACTS) in outcome.results}
+    names = {host.name for host in site.hosts}
+    found = [Finding("", "", "access", f"the hosts could not be asked: {' '.join(failure.message.split())}",
+                     "mend what the log shows", refusal=True)
+             for failure in outcome.failures if failure.host not in names]
+    found += authorities(site, now)
+    clocks = list(resources.clocks({host: resources.ahead(facts, outcome.received[host.name, _FACTS])
+                                    for host, facts in told.items()}))
+    for host in site.hosts:
+        system = str(outcome.results.get((host.name, _SYSTEM), {}).get("stdout", ""))
+        found += access.judge(host, outcome.failures, system)
+        found += [finding for finding in clocks if finding.host == host.name]
+        if host in told:
+            found += _of_host(site, host, told)
+    marks = {host.name: {phase: mark for phase, mark in told[host].marks.items() if mark} if host in told else {}
+             for host in site.hosts}
+    return Findings(found, marks)
+
+
+def _of_host(site: Site, host: Host, told: Mapping[Host, Facts]) -> Iterator[Finding]:
+    """Findings of a host that answered; a peer that did not answer us is not its fault."""
+    answered = {str(other.address) for other in told}
+    facts = told[host]
+    facts = facts.model_copy(update={"peers": [peer for peer in facts.peers if peer.address in answered]})
+    for check in CHECKS:
+        if check.judge:
+            yield from check.judge(site, host, facts)

@@ -1,0 +1,103 @@
+"""Judges clock, memory, cores, room on disks and the kernel's interfaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from casa_install.preflight import components
+from casa_install.preflight.components import GIB, Place
+from casa_install.preflight.facts import Facts
+from casa_install.preflight.findings import Finding, refusal, warning
+from casa_install.site.model import Host, Site
+
+BELIEVED = 30
+"""Seconds between two clocks from which on certificates and tokens are no longer believed."""
+NOTICED = 2
+"""Seconds between two clocks that no time service would leave."""
+FULL = 0.25
+"""GiB that must be free where a component already stands: what it needed it has taken."""
+SET_CLOCK = "let a time service set it (timedatectl set-ntp true; chronyc tracking)"
+
+
+def ahead(facts: Facts, received: float) -> float:
+    """Seconds that a host's clock is surely ahead of this machine's, negative when it is behind.
+
+    The host looked at its clock after this machine had ``sent`` the question and before it had the answer.
+    """
+    if facts.clock > received:
+        return facts.clock - received
+    return min(0.0, facts.clock - facts.sent)
+
+
+def clocks(hosts: Mapping[Host, float]) -> Iterator[Finding]:
+    """Findings of all clocks together; ``hosts`` gives the seconds each is ahead."""
+    for host, seconds in hosts.items():
+        if abs(seconds) > NOTICED:
+            make = refusal if abs(seconds) > BELIEVED else warning
+            way = "ahead of" if seconds > 0 else "behind"
+            yield make(host, "clock", f"its clock is {abs(seconds):.0f} s {way} this machine's",
+                       f"{SET_CLOCK}, and this machine's too")
+    close = {host: seconds for host, seconds in hosts.items() if abs(seconds) <= BELIEVED}
+    if close:
+        first, last = min(close, key=close.__getitem__), max(close, key=close.__getitem__)
+        if close[last] - close[first] > BELIEVED:
+            yield refusal(last, "clock", f"its clock is {close[last] - close[first]:.0f} s ahead of {first.name}'s",
+                          SET_CLOCK)
+
+
+def memory(site: Site, host: Host, facts: Facts) -> Iterator[Finding]:
+    """Memory and cores for all components of a host together."""
+    parts = components.of(host)
+    cache = site.settings.xcache_memory if "xcache" in host.groups else 0
+    needed, comfortable = (sum(part.memory[i] for part in parts) + cache for i in (0, 1))
+    # every virtual host shows the whole machine: more for each would mean nothing
+    comfortable = needed if site.settings.rehearsal else comfortable
+    there, what = facts.memory / GIB, " and ".join(part.title for part in parts if any(part.memory))
+    if there < max(needed, comfortable):
+        make = refusal if there < needed else warning
+        least = needed if there < needed else comfortable
+        how = "needed" if there < needed else "comfortable"
+        yield make(host, "memory", f"has {there:.1f} GiB of memory, and {least:.1f} are {how} for {what}",
+                   "give it more, or move components to other hosts")
+    cores = max((part.cores for part in parts), default=1)
+    if facts.cores < cores:
+        yield refusal(host, "memory", f"has {facts.cores} core, and {cores} are needed for {what}", "give it more")
+    offered = host.settings.condor_memory
+    if offered and offered * 2**20 > facts.memory:
+        yield warning(host, "memory", f"casa_condor_memory={offered} is more than its {facts.memory >> 20} MiB",
+                      "write less, or jobs will be ended for want of memory")
+    if (host.settings.condor_cpus or 0) > facts.cores:
+        yield warning(host, "memory", f"casa_condor_cpus={host.settings.condor_cpus} is more than its {facts.cores} "
+                      "cores", "write less, unless jobs shall share cores")
+
+
+def places(site: Site, host: Host) -> dict[Place, tuple[str, ...]]:
+    """Directories that fill on a host, each with the phases after whose beginning it holds what is ours."""
+    docker = {"/var/lib/casa": "/var/lib/docker"} if site.settings.job_containers == "docker" else {}
+    return {Place(docker.get(place.path, place.path), place.needed, place.comfortable): part.phases
+            for part in components.of(host) for place in part.places}
+
+
+def disks(site: Site, host: Host, facts: Facts) -> Iterator[Finding]:
+    """Room for what goes on each file system, all its directories together."""
+    devices: dict[int, list[tuple[Place, bool]]] = {}
+    for place, phases in places(site, host).items():
+        devices.setdefault(facts.spaces[place.path].device, []).append((place, facts.begun(phases)))
+    for found in devices.values():
+        paths = ", ".join(place.path for place, _ in found)
+        free = facts.spaces[found[0][0].path].free / GIB
+        needed = sum(FULL if ours else place.needed for place, ours in found)
+        comfortable = sum(FULL if ours or site.settings.rehearsal else place.comfortable for place, ours in found)
+        remedy = "free space there, or mount a larger file system"
+        if free < needed:
+            yield refusal(host, "disk", f"has {free:.1f} GiB free for {paths}, and {needed:.1f} are needed", remedy)
+        elif free < comfortable:
+            yield warning(host, "disk", f"has {free:.1f} GiB free for {paths}, and {comfortable:.1f} would be "
+                          "comfortable", remedy)
+
+
+def kernel(site: Site, host: Host, facts: Facts) -> Iterator[Finding]:
+    """Kubelet refuses cgroup v1; virtual hosts, which may have it, are told to bear it."""
+    if host in site.nodes and facts.cgroup != 2 and not site.settings.rehearsal:
+        yield refusal(host, "kernel", "has cgroup v1, which Kubernetes no longer supports",
+                      "boot it with systemd.unified_cgroup_hierarchy=1 on the kernel's command line")

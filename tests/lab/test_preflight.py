@@ -1,0 +1,178 @@
+"""The verb check on real hosts with real obstacles: it finds each, and changes nothing.
+
+Clocks are judged from facts alone (tests/unit/test_preflight.py): a virtual host has the machine's, and cannot set it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from casa_install.rehearsal import hosts
+from tests.lab.test_lab import ssh
+from tests.lab.test_refusals import CGROUP, picture
+
+ROOT = Path(__file__).resolve().parents[2]
+NETWORK = IPv4Network("10.97.11.0/24")
+HOSTS = {"node-1": NETWORK[11], "pool-1": NETWORK[12], "dns-1": NETWORK[13]}
+INVENTORY = """\
+[kube_control]
+node-1 ansible_host={node-1}
+[kube_workers]
+pool-1 ansible_host={pool-1}
+[gateway]
+pool-1
+[condor_manager]
+pool-1
+[condor_access]
+pool-1
+[condor_execute]
+pool-1
+[xcache]
+pool-1
+[dns]
+dns-1 ansible_host={dns-1}
+[registry]
+dns-1
+[all:vars]
+ansible_user=root
+ansible_ssh_private_key_file={key}
+ansible_ssh_common_args=-o UserKnownHostsFile={known_hosts} -o IdentitiesOnly=yes
+casa_site_name=check
+casa_domain=casa.lan
+casa_network={network}
+casa_public_address={public}
+casa_authenticator=dummy
+casa_users=["alice"]
+casa_xcache_origin=storage.casa.lan:1094
+casa_xcache_memory=1
+"""
+OBSTACLES = {
+    "node-1": """\
+printf '#!/bin/sh\\n' > /usr/bin/containerd; chmod 755 /usr/bin/containerd
+echo '10.97.11.99 registry.casa.lan' >> /etc/hosts
+mkdir -p /var/lib/containerd; mount -t tmpfs -o size=64m none /var/lib/containerd
+nft add table inet site
+nft 'add chain inet site input { type filter hook input priority 0; policy accept; }'
+nft add rule inet site input tcp dport 8081 drop
+""",
+    "pool-1": """\
+sed -i '/pool-1/d' /etc/hosts; echo '127.0.1.1 pool-1.casa.lan pool-1' >> /etc/hosts
+systemd-run --quiet --unit=squatter python3 -m http.server 9618
+for n in 1 2 3 4 5 6 7 8 9; do sleep 0.2; ss -tln | grep -q :9618 && break; done
+""",
+    # a run of this site was killed while it installed BIND; nginx was there before
+    "dns-1": """\
+for program in named nginx; do printf '#!/bin/sh\\n' > /usr/sbin/$program; chmod 755 /usr/sbin/$program; done
+mkdir -p /var/lib/casa-install/begun; touch /var/lib/casa-install/begun/dns
+nft add table inet site
+nft 'add chain inet site input { type filter hook input priority 0; policy accept; }'
+nft add rule inet site input ip saddr 10.97.11.12 drop
+""",
+}
+
+
+@dataclass(frozen=True)
+class Told:
+    """A finding: host, check, whether it is a refusal, and what its problem reads like."""
+
+    host: str
+    check: str
+    refusal: bool
+    problem: str
+
+
+TOLD = (
+    Told("node-1", "disk", True, r"has 0\.1 GiB free for /var/lib/containerd, and 3\.0 are needed"),
+    *(Told(host, "kernel", True, "has cgroup v1, .*") for host in ("node-1", "pool-1") for _ in CGROUP),
+    Told("node-1", "names", True,
+         r"its /etc/hosts gives registry\.casa\.lan the address 10\.97\.11\.99, which is 10\.97\.11\.13"),
+    Told("node-1", "firewall", False, r"drops packets that come in \(nftables chain inet site input\)"),
+    Told("node-1", "software", True, "/usr/bin/containerd is not of this site, and its unit.*"),
+    Told("pool-1", "names", False,
+         r"its /etc/hosts gives pool-1 the address 127\.0\.1\.1, which is 10\.97\.11\.12"),
+    Told("pool-1", "names", False,
+         r"its /etc/hosts gives pool-1\.casa\.lan the address 127\.0\.1\.1, which is 10\.97\.11\.12"),
+    Told("pool-1", "ports", True, r"tcp port 9618, which HTCondor needs, is taken by python3 \(pid \d+\)"),
+    Told("pool-1", "ways", False, r"cannot connect to port 22 of dns-1 \(10\.97\.11\.13\): .*"),
+    Told("dns-1", "firewall", False, r"drops packets that come in \(nftables chain inet site input\)"),
+    Told("dns-1", "software", False, "/usr/sbin/nginx is not of this site: it stays as it is.*"),
+)
+COMFORT = re.compile("comfortable")
+"""What the machine below the hosts may have too little of: told or not, it is no matter of these obstacles."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What check said, and the hosts before and after."""
+
+    code: int
+    said: dict[str, Any]
+    before: dict[str, str]
+    after: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+    """The obstacles are made, and the real command is run."""
+    folder = tmp_path_factory.mktemp("site")
+    hosts.down("check")
+    lab = hosts.Lab("check", NETWORK, HOSTS, "casa.lan")
+    try:
+        lab.up()
+        for host, made in OBSTACLES.items():
+            ssh(lab, host, f"set -e\nsystemctl is-system-running --wait\n{made}")
+        filled = {"{key}": lab.private_key, "{known_hosts}": lab.known_hosts, "{network}": NETWORK,
+                  "{public}": NETWORK[200], **{f"{{{name}}}": address for name, address in HOSTS.items()}}
+        text = INVENTORY
+        for name, value in filled.items():
+            text = text.replace(name, str(value))
+        (folder / "site.ini").write_text(text)
+        before = {host: picture(lab, host) for host in HOSTS}
+        environment = os.environ | {"CASA_CACHE": str(folder / "cache"), "XDG_CONFIG_HOME": str(folder / "config")}
+        done = subprocess.run([str(ROOT / "casa-install"), "check", "--inventory", str(folder / "site.ini"), "--json"],
+                              env=environment, text=True, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        print(done.stdout, done.stderr)
+        after = {host: picture(lab, host) for host in HOSTS}
+        yield Ran(done.returncode, json.loads(done.stdout), before, after)
+    finally:
+        lab.down()
+
+
+def findings(ran: Ran) -> list[tuple[str, str, bool, str]]:
+    """Host, check, refusal, problem of each finding."""
+    return [(row["host"], row["check"], kind == "refusals", row["problem"]) for kind in ("refusals", "warnings")
+            for row in ran.said[kind] if not COMFORT.search(row["problem"])]
+
+
+@pytest.mark.parametrize("told", TOLD, ids=lambda told: f"{told.host}-{told.check}")
+def test_an_obstacle_is_found(ran: Ran, told: Told) -> None:
+    assert [problem for host, check, refusal, problem in findings(ran)
+            if (host, check, refusal) == (told.host, told.check, told.refusal)
+            and re.fullmatch(told.problem, problem)], findings(ran)
+
+
+def test_nothing_else_is_found(ran: Ran) -> None:
+    assert len(findings(ran)) == len(TOLD), findings(ran)
+    assert all(row["remedy"] and row["address"] == str(HOSTS[row["host"]])
+               for rows in (ran.said["refusals"], ran.said["warnings"]) for row in rows)
+
+
+def test_refusals_are_told_by_the_exit_status(ran: Ran) -> None:
+    assert ran.code == 2
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_no_host_was_changed(ran: Ran, host: str) -> None:
+    changed = set(ran.before[host].splitlines()) ^ set(ran.after[host].splitlines())
+    assert "\n".join(sorted(changed)) == ""
+    assert "/etc/passwd f 644" in ran.after[host], "there is something to compare"

@@ -1,0 +1,117 @@
+"""Every role has the same files, says which variables it takes, and refuses wrong ones before it touches a host."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+ROOT = Path(__file__).resolve().parents[2]
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
+SKELETON = ("defaults/main.yml", "handlers/main.yml", "meta/argument_specs.yml", "meta/main.yml", "tasks/configure.yml",
+            "tasks/install.yml", "tasks/main.yml", "tasks/remove.yml", "tasks/service.yml", "vars/debian.yml")
+WRONG: dict[str, Any] = {"int": "many", "float": "much", "bool": "perhaps", "list": {"not": "a list"},
+                         "dict": ["not a mapping"]}
+"""Type -> a value that is none of it; anything may be a string."""
+NO_VARIABLES = {"condor_pool", "condor_q", "condor_qusers", "condor_status"}
+"""HTCondor's own names."""
+
+
+def options(role: str) -> dict[str, dict[str, Any]]:
+    """The variables that a role takes, as it declares them."""
+    declared = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text())
+    found: dict[str, dict[str, Any]] = {}
+    for entry in declared["argument_specs"].values():
+        found |= entry.get("options") or {}
+    return found
+
+
+def loaded(path: Path) -> dict[str, Any]:
+    """A file of variables."""
+    found: dict[str, Any] = yaml.safe_load(path.read_text()) or {}
+    return found
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_has_every_file_of_the_skeleton(role: str) -> None:
+    missing = [name for name in SKELETON if not (ROOT / "roles" / role / name).is_file()]
+    assert missing == []
+
+
+def _registered(tasks: Any) -> Iterator[str]:
+    """Names that tasks set themselves: registered results, facts, loop variables, variables of blocks."""
+    if isinstance(tasks, list):
+        for task in tasks:
+            yield from _registered(task)
+    elif isinstance(tasks, dict):
+        for key, value in tasks.items():
+            if key in ("register", "loop_var", "index_var"):
+                yield value
+            elif key in ("vars", "ansible.builtin.set_fact", "set_fact") and isinstance(value, dict):
+                yield from value
+            yield from _registered(value)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_declares_all_it_takes_and_takes_all_it_declares(role: str) -> None:
+    folder = ROOT / "roles" / role
+    sources = [path for path in folder.rglob("*") if path.is_file() and path.suffix in (".yml", ".j2")
+               and path.parts[-2] not in ("meta",)]
+    text = "\n".join(path.read_text() for path in sources)
+    own = {name for path in sources if path.suffix == ".yml" and path.parent.name in ("tasks", "handlers")
+           for name in _registered(yaml.safe_load(path.read_text()))}
+    own |= set(loaded(folder / "vars" / "debian.yml"))
+    used = set(re.findall(rf"(?<![\w./-]){role}_\w+", text))
+    templates = set(re.findall(rf"{{%-?\s*(?:set|macro)\s+({role}_\w+)", text))
+    modules = {path.stem for path in folder.glob("library/*.py")}
+    declared = set(options(role))
+    assert used - own - templates - modules - declared - NO_VARIABLES == set(), "used, not declared"
+    assert declared - used == set(), "declared, not used"
+    assert set(loaded(folder / "defaults" / "main.yml")) <= declared, "a default that is not declared"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_describes_what_it_takes(role: str) -> None:
+    assert [name for name, spec in options(role).items() if not spec.get("description")] == []
+
+
+REFUSABLE = [(role, name) for role in ROLES for name, spec in options(role).items()
+             if spec.get("type", "str") in WRONG or spec.get("choices")]
+
+
+@pytest.mark.parametrize(("role", "name"), REFUSABLE)
+def test_a_wrong_type_is_refused_by_name(role: str, name: str) -> None:
+    spec = {key: value for key, value in options(role)[name].items() if key != "description"}
+    value = "none of these" if spec.get("choices") else WRONG[spec["type"]]
+    told = ArgumentSpecValidator({name: spec}).validate({name: value})
+    assert any(name in message for message in told.error_messages), told.error_messages
+
+
+def test_ansible_refuses_before_the_roles_first_task(tmp_path: Path) -> None:
+    play = [{"name": "A wrong type", "hosts": "localhost", "connection": "local", "gather_facts": False,
+             "tasks": [{"name": f"Role {role}", "rescue": [{"name": "Refused", "ansible.builtin.meta": "noop"}],
+                        "block": [{"name": f"Role {role}", "ansible.builtin.include_role": {"name": role},
+                                   "vars": {name: WRONG[options(role)[name]["type"]] for _, name in REFUSABLE
+                                            if name in options(role) and options(role)[name].get("type") in WRONG}}]}
+                       for role in ROLES]}]
+    (tmp_path / "play.yml").write_text(yaml.safe_dump(play))
+    done = subprocess.run(["ansible-playbook", "-i", "localhost,", "play.yml"], cwd=tmp_path, text=True, check=False,
+                          capture_output=True, env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+                                                                 "ANSIBLE_ROLES_PATH": str(ROOT / "roles"),
+                                                                 "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.json"})
+    tasks = json.loads(done.stdout[done.stdout.index("{"):])["plays"][0]["tasks"]
+    refused = {task["task"]["name"]: task["hosts"]["localhost"] for task in tasks if task["hosts"]}
+    refused = {name: result for name, result in refused.items() if "Validating arguments" in name}
+    assert len(refused) == len(ROLES)
+    assert all(result.get("argument_errors") for result in refused.values()), refused
+    ran = [name for task in tasks if (name := task["task"]["name"]) != "Refused" and name not in refused
+           and not name.startswith("Role ")]
+    assert ran == []

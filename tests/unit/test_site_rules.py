@@ -1,0 +1,170 @@
+"""Rules of an inventory, each with the whole of its message: file, line, what is wrong, what to write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from casa_install.site import InventoryErrors, load_site
+from tests.unit.site_inventories import GOOD, load, replaced, write
+
+LAST = GOOD.count("\n") + 1
+ALL, EXEC, KUBE_2 = "group_vars/all.yml", "host_vars/exec-1.yml", "host_vars/kube-2.yml"
+ENCRYPTED = "!vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  6162\n"
+
+
+def at(part: str, text: str) -> int:
+    """Number of the first line with a text in it."""
+    return next(number for number, line in enumerate(text.split("\n"), 1) if part in line)
+
+
+def told(old: str, new: str, message: str) -> tuple[str, dict[str, str], list[str]]:
+    """One text of the INI file exchanged; the only message is about its line."""
+    text = replaced((old, new))
+    return text, {}, [f"site.ini:{at(new.split(chr(10))[-1], text)}: {message}"]
+
+
+def added(lines: str, *messages: str) -> tuple[str, dict[str, str], list[str]]:
+    """More lines under [all:vars]; the messages are about the first of them."""
+    return GOOD + lines + "\n", {}, [f"site.ini:{LAST}: {each}" for each in messages]
+
+
+def beside(file: str, content: str, *messages: str) -> tuple[str, dict[str, str], list[str]]:
+    """A file of variables beside the good inventory; each message says its line itself."""
+    return GOOD, {file: content}, [f"{file}:{each}" for each in messages]
+
+
+WRITE_NETWORK = "write a network such as 10.1.0.0/24"
+PROFILE = "casa_profiles:\n- slug: ab\n  title: x\n  cores: 2\n  memory: 2Gi\n"
+RULES = {
+    # types that YAML makes
+    "truth value for a number": beside(ALL, "---\ncasa_xcache_memory: yes\n",
+                                       "2: casa_xcache_memory is True; write a whole number"),
+    "number for an address": beside(ALL, "casa_dns_forwarders: [167837697]\n",
+                                    "1: casa_dns_forwarders is [167837697]; write a list such as "
+                                    '["first", "second"]'),
+    "digits without end": beside(ALL, f"casa_xcache_memory: 0x{'f' * 5000}\n",
+                                 "1: is a number of far too many digits; write a smaller one"),
+    "range of a profile": beside(ALL, PROFILE.replace("cores: 2", "cores: 300"),
+                                 "4: casa_profiles[0].cores is 300; it should be less than or equal to 256"),
+    "only bad names": told('["alice", "bob"]', '["Alice"]', "casa_users[0] is Alice; write at most 31 lower-case "
+                           "letters and digits, a letter first"),
+    # positions in group_vars and host_vars
+    "nested key twice": beside(ALL, PROFILE + "  memory: 4Gi\n",
+                               "6: memory is set already on line 5; delete one of the two"),
+    "merge key": beside(ALL, "x: &x\n  casa_home_size: 5Gi\n<<: *x\n",
+                        "3: << takes variables from elsewhere, which is not read; write them here one by one"),
+    "half a character": beside(ALL, '"casa_\\ud800": 1\n',
+                               "1: casa_\\ud800 is not a setting; docs/settings.md lists them all"),
+    "host_vars out of range": beside(EXEC, "---\nx: 1\ncasa_condor_memory: 64\n",
+                                     "3: casa_condor_memory is 64; it should be greater than 127"),
+    "host_vars unknown": beside(EXEC, "casa_condor_cpu: 4\n",
+                                "1: casa_condor_cpu is not a setting; did you mean casa_condor_cpus?"),
+    "host_vars of the wrong scope": beside(EXEC, "\ncasa_domain: other.lan\n",
+                                           "2: casa_domain is a setting of the whole site; write it under [all:vars] "
+                                           "or in group_vars/all.yml"),
+    "encrypted address": beside(KUBE_2, f"ansible_host: {ENCRYPTED}",
+                                "1: the address of kube-2 is encrypted; write it in clear"),
+    "group_vars out of range": beside("group_vars/condor_execute.yml", "x: 1\ncasa_condor_cpus: 4096\n",
+                                      "2: casa_condor_cpus is 4096; it should be less than or equal to 1024"),
+    # the form of the file
+    "byte order mark": ("\ufeff" + GOOD, {}, ["site.ini:1: begins with a byte order mark; save the file as UTF-8 "
+                                              "without one"]),
+    "control character": told("exec-2 ", "exec-2\x1b ", "exec-2\\x1b is not a host name; write a short name "
+                              "of lower-case letters, digits and hyphens, a letter first"),
+    "name of 300 letters": told("exec-2 ", f"{'e' * 300} ", f"{'e' * 300} is not a host name; write a short name of "
+                                "lower-case letters, digits and hyphens, a letter first"),
+    # networks and addresses
+    "network of documents": (GOOD.replace("10.1.0.", "192.0.2."),
+                             {KUBE_2: "ansible_host: 192.0.2.12\n", "host_vars/kube-3/main.yml":
+                              "ansible_host: 192.0.2.13\n"},
+                             [f"site.ini:{at('casa_network', GOOD)}: casa_network is 192.0.2.0/24, which hosts cannot "
+                              f"use; {WRITE_NETWORK}"]),
+    "pods on the Internet": added("casa_pod_network=8.8.0.0/16", "casa_pod_network is 8.8.0.0/16, where others have "
+                                  "their addresses; write a private network such as 10.244.0.0/16"),
+    "services overlap pods": added("casa_service_network=10.244.0.0/20",
+                                   "casa_service_network (10.244.0.0/20) overlaps casa_pod_network (10.244.0.0/16); "
+                                   "write casa_service_network=10.0.0.0/20, or another that hosts do not use"),
+    "hosts overlap the default of pods": (
+        GOOD.replace("10.1.0.", "10.244.0."),
+        {KUBE_2: "ansible_host: 10.244.0.12\n", "host_vars/kube-3/main.yml": "ansible_host: 10.244.0.13\n"},
+        [f"site.ini:{at('casa_network', GOOD)}: casa_pod_network (10.244.0.0/16) overlaps casa_network "
+         "(10.244.0.0/24); write casa_pod_network=10.0.0.0/16, or another that hosts do not use"]),
+    "resolver twice": added('casa_dns_forwarders=["10.1.0.2", "10.1.0.2"]', "10.1.0.2 in casa_dns_forwarders is there "
+                            "already; write the resolver that the hosts used before, or delete it"),
+    "resolver is the site's own": added('casa_dns_forwarders=["10.1.0.51"]',
+                                        "10.1.0.51 in casa_dns_forwarders is dns-1, which would ask itself; write the "
+                                        "resolver that the hosts used before, or delete it"),
+    "resolver inside the cluster": added('casa_dns_forwarders=["10.96.0.10"]',
+                                         "10.96.0.10 in casa_dns_forwarders is inside casa_service_network "
+                                         "(10.96.0.0/16); write the resolver that the hosts used before, or delete it"),
+    "resolver on loopback": added('casa_dns_forwarders=["127.0.0.53"]',
+                                  "127.0.0.53 in casa_dns_forwarders is no other host's address; write the resolver "
+                                  "that the hosts used before, or delete it"),
+    # ports
+    "port of a URL": added("casa_debian_mirror=http://mirror.lan:99999/debian",
+                           "casa_debian_mirror is http://mirror.lan:99999/debian, whose port is not between 1 and "
+                           "65535; correct the port"),
+    "port of ssh": added("ansible_port=ssh", "ansible_port is ssh; write a port between 1 and 65535"),
+    # the cache and its storage
+    "cache of itself": told("storage.lan:1094", "xcache.casa.lan:1094",
+                            "casa_xcache_origin is xcache.casa.lan:1094, the cache xcache-1 itself; write the "
+                            "host:port of the storage that it reads from"),
+    # what waits for an edit, and secrets
+    "account that waits": told("ansible_user=root", "ansible_user=CHANGEME",
+                               "ansible_user still has CHANGEME in it; write your site's own"),
+    "placeholder of documents": told("storage.lan:1094", "storage.example.com:1094",
+                                     "casa_xcache_origin still has example.com in it; write your site's own"),
+    "password in clear": added("ansible_become_password=hunter2",
+                               "ansible_become_password is a secret in clear; let ansible-vault encrypt_string "
+                               "--prompt --name ansible_become_password print it for group_vars"),
+    "password in clear of a host": beside(EXEC, "x: 1\nansible_password: hunter2\n",
+                                          "2: ansible_password is a secret in clear; let ansible-vault encrypt_string "
+                                          "--prompt --name ansible_password print it for group_vars"),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_rule(rule: str, tmp_path: Path) -> None:
+    text, files, messages = RULES[rule]
+    with pytest.raises(InventoryErrors) as refused:
+        load(tmp_path, text, files)
+    found = [str(each).removeprefix(f"{tmp_path}/") for each in refused.value.problems]
+    assert found == messages
+
+
+def test_storage_and_cache_are_different_hosts(tmp_path: Path) -> None:
+    text = replaced(("[dns]", "[origin]\nxcache-1\n\n[dns]"), ("casa_xcache_origin=storage.lan:1094",
+                                                              "casa_rehearsal=true"))
+    with pytest.raises(InventoryErrors) as refused:
+        load(tmp_path, text)
+    assert str(refused.value) == (f"{tmp_path}/site.ini:{at('[origin]', text) + 1}: xcache-1 is in [xcache] and in "
+                                  "[origin]; write another host in [origin]: both serve on port 1094")
+
+
+@pytest.mark.parametrize("name", ["counterexample.org", "storage.example.organic.org", "my-example.com",
+                                  "x.example-lab.org"])
+def test_names_that_only_look_like_placeholders(tmp_path: Path, name: str) -> None:
+    assert load(tmp_path, replaced(("storage.lan", name))).settings.xcache_origin == f"{name}:1094"
+
+
+@pytest.mark.parametrize("value", [ENCRYPTED, '"{{ lookup(\'env\', \'BECOME\') }}"\n'])
+def test_passwords_that_are_not_in_clear(tmp_path: Path, value: str) -> None:
+    assert load(tmp_path, GOOD, {ALL: f"ansible_become_password: {value}"})
+
+
+def test_a_rehearsal_has_no_secrets_of_its_hosts(tmp_path: Path) -> None:
+    assert load(tmp_path, GOOD + "casa_rehearsal=true\nansible_become_password=x\n").settings.rehearsal
+
+
+def test_problems_of_all_files_come_in_one_pass(tmp_path: Path) -> None:
+    inventory = write(tmp_path, replaced(("casa_domain=", "casa_domian="), ("ansible_user=root", "ansible_port=0")),
+                      {ALL: "casa_home_size: 1GB\n", EXEC: "casa_condor_cpus: 0\n",
+                       "group_vars/kube_worker.yml": "x: 1\n", "host_vars/dns-2.yml": "x: 1\n"})
+    with pytest.raises(InventoryErrors) as refused:
+        load_site(inventory)
+    found = {str(each.file.relative_to(tmp_path)) for each in refused.value.problems}
+    assert found == {"site.ini", ALL, EXEC, "group_vars/kube_worker.yml", "host_vars/dns-2.yml"}
+    assert [each.line for each in refused.value.problems if each.file == inventory] == [
+        at("[all:vars]", GOOD), at("ansible_user", GOOD), at("casa_domain", GOOD)]
