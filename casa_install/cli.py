@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from casa_install import init, phases, verbs
+from casa_install.engine import removal
 
 VERBS = {
     "init": "write the inventory of a new site, from four questions or from flags",
@@ -18,7 +19,7 @@ VERBS = {
     "status": "show when each phase last ran and how it ended",
     "report": "write what stands where, what happened and what is pinned, as a page and as data",
     "password": "print the shared password of a rehearsal's users",
-    "remove": "take the whole facility away again",
+    "remove": "take the facility, hosts or components away again",
 }
 
 
@@ -52,8 +53,25 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--output", type=Path, metavar="DIR",
                                  help="where to write it; .casa/report beside the inventory by default")
         if verb == "remove":
+            command.add_argument("hosts", nargs="*", metavar="HOST", help="take these hosts out of the facility")
+            command.add_argument("--component", dest="components", type=phases.all_named, default=frozenset(),
+                                 metavar="PHASE[,PHASE…]", help="take away what these phases made on hosts")
+            command.add_argument("--wait", type=minutes, default=removal.SECONDS // 60, metavar="MINUTES",
+                                 help="how long jobs and pods have to end before their host goes (%(default)s)")
+            command.add_argument("--force", action="store_true",
+                                 help="end them, and give up volumes that lie on a host that goes")
             command.add_argument("--yes", action="store_true", help="do not ask")
     return top
+
+
+def minutes(word: str) -> int:
+    """A number of minutes from the command line.
+
+    :raises argparse.ArgumentTypeError: it is none, or less than one.
+    """
+    if word.isascii() and word.isdigit() and 0 < int(word) < 100_000:
+        return int(word)
+    raise argparse.ArgumentTypeError(f"{word!r} is no number of minutes; write 1 or more")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

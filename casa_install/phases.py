@@ -37,6 +37,10 @@ class Phase:
     """What it takes on two cores when there is something to do, until the journal knows better; the catalog of
     supplies knows it for what is built."""
     rehearsal_only: bool = False
+    outlives: tuple[str, ...] = ()
+    """Those of its needs that may be taken away again while it stays: it comes up with them, and goes on without."""
+    part_of: str | None = None
+    """The phase without which it cannot be taken away, because it has no removal of its own."""
 
     @property
     def playbook(self) -> Path | None:
@@ -70,12 +74,14 @@ PHASES: tuple[Phase, ...] = (
     Phase("xcache", "XCache serves the experiment's data", ("xcache",), needs=("dns", "origin"), seconds=25),
     Phase("publish", "The registry holds every image", needs=("images", "registry"), seconds=30),
     Phase("kubernetes", "Kubernetes is up", NODES, needs=("programs", "publish"), seconds=135),
-    Phase("cilium", "Pods and services are connected", NODES, needs=("kubernetes",), seconds=39),
-    Phase("storage", "Volumes are provisioned", NODES, needs=("cilium",), seconds=10),
+    Phase("cilium", "Pods and services are connected", NODES, needs=("kubernetes",), seconds=39,
+          part_of="kubernetes"),
+    Phase("storage", "Volumes are provisioned", NODES, needs=("cilium",), seconds=10, part_of="kubernetes"),
     Phase("traefik", "The public address routes by name", ("kube_control",), needs=("cilium",), seconds=15),
     Phase("worker", "Execute points hold the worker image", ("condor_execute",), needs=("publish", "condor"),
-          seconds=30),
-    Phase("hub", "Users can log in", ("kube_control",), needs=("storage", "traefik", "worker", "xcache"), seconds=60),
+          seconds=30, part_of="condor"),
+    Phase("hub", "Users can log in", ("kube_control",), needs=("storage", "traefik", "worker", "xcache"), seconds=60,
+          outlives=("worker", "xcache")),
     Phase("reference", "Expected histograms are known", needs=("data",), seconds=240, rehearsal_only=True),
 )
 

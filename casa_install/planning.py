@@ -7,7 +7,7 @@ from typing import Any
 
 from casa_install.engine import estimate
 from casa_install.engine.converge import SIDE_BY_SIDE
-from casa_install.engine.journal import Journal, PhaseRecord
+from casa_install.engine.journal import REMOVED, Journal, PhaseRecord
 from casa_install.facility import Facility
 from casa_install.phases import Phase, phases_of
 
@@ -59,6 +59,8 @@ def _change(facility: Facility, phase: Phase, last: PhaseRecord | None) -> str:
         return f"builds {', '.join(missing)}" if missing else "nothing to build"
     if last is None:
         return "runs for the first time"
+    if last.outcome == REMOVED:
+        return "runs again: it was removed"
     if not last.complete:
         return "runs again: it was not completed last time"
     if not phase.playbook:

@@ -17,11 +17,12 @@ from casa_install import init, preflight, verify
 from casa_install.credentials import VaultError
 from casa_install.engine.converge import SIDE_BY_SIDE, Convergence, Verdict
 from casa_install.engine.interrupt import EXIT
-from casa_install.engine.journal import Journal
+from casa_install.engine.journal import REMOVED, Journal
 from casa_install.engine.lock import LockedError, hold
 from casa_install.engine.progress import Progress, about
-from casa_install.engine.removal import remove_from_hosts
+from casa_install.engine.removal import Removal
 from casa_install.facility import Facility
+from casa_install.leaving import Leaving, Scope, what_is_left_to_do
 from casa_install.phases import following, only, phases_of
 from casa_install.planning import expected, planned, total
 from casa_install.preflight.verb import check
@@ -132,7 +133,7 @@ def _say(verdict: Verdict, options: argparse.Namespace, console: Console) -> Non
             for line in failure.message.splitlines():
                 console.print(f"    {line}", markup=False, soft_wrap=True)
         console.print(f"  log:  {verdict.logs[phase]}", markup=False, soft_wrap=True)
-    again = f"casa-install {'remove ' if options.verb == 'remove' else ''}--inventory {options.inventory}"
+    again = f"casa-install {_same_command(options)}--inventory {options.inventory}"
     if verdict.failures:
         console.print(f"  next: mend the cause and run again: {again}", markup=False, soft_wrap=True)
     elif verdict.interrupted:
@@ -141,6 +142,14 @@ def _say(verdict: Verdict, options: argparse.Namespace, console: Console) -> Non
                       markup=False, soft_wrap=True)
     if verdict.code == CONVERGED:
         console.print(f"Converged: {verdict.changed} changed.", markup=False)
+
+
+def _same_command(options: argparse.Namespace) -> str:
+    """Verb and scope of a removal, which the next command has to name; an apply goes without."""
+    if options.verb != "remove":
+        return ""
+    components = f"--component {','.join(sorted(options.components))} " if options.components else ""
+    return f"remove {''.join(f'{host} ' for host in options.hosts)}{components}"
 
 
 def plan(facility: Facility, options: argparse.Namespace, console: Console) -> int:
@@ -215,32 +224,70 @@ def password(facility: Facility, options: argparse.Namespace, console: Console) 
 
 
 def remove(facility: Facility, options: argparse.Namespace, console: Console) -> int:
-    """Take the facility away: a rehearsal's hosts wholly, real hosts' components one by one."""
-    name = facility.site.settings.site_name
-    if not options.yes:
-        if not sys.stdin.isatty():
-            console.print("remove needs --yes when nobody can be asked.", markup=False)
-            return REFUSED
-        data = "all its data" if facility.site.settings.rehearsal else "all its data but users' homes"
-        if input(f"Remove the facility {name} with {data}? Type its name: ").strip() != name:
-            console.print("Nothing was changed.", markup=False)
-            return REFUSED
+    """Take the facility, hosts or components away: a whole rehearsal with its hosts, all else by the roles' removal."""
+    if options.hosts and options.components:
+        console.print("remove takes hosts or --component, not both; nothing was changed.", markup=False)
+        return REFUSED
+    chosen = tuple(phase.name for phase in phases_of(facility.site) if phase.name in options.components)
+    leaving = Leaving(facility.site, Scope(tuple(dict.fromkeys(options.hosts)), chosen))
+    with contextlib.closing(_journal(facility)) as journal:
+        newest = {name: journal.newest(name) for name in leaving.phases}
+    installed = [name for name, record in newest.items() if not record or record.outcome != REMOVED]
+    if refusals := _absent(options, chosen) or leaving.refusals(installed):
+        for refusal in refusals:
+            console.print(f"refused: {refusal}", markup=False, soft_wrap=True)
+        console.print("Nothing was changed.", markup=False)
+        return REFUSED
+    if not (options.yes or _agreed(facility, leaving, console)):
+        return REFUSED
     _ensure_secrets_open(facility)
     with hold(facility.site.state / "lock"):
-        if facility.site.settings.rehearsal:
-            try:
-                for kept in facility.lab.down():
-                    console.print(f"the kernel does not take back: {kept}", markup=False)
-            except RehearsalError as error:  # by now something may be gone
-                console.print(str(error), markup=False, soft_wrap=True)
-                return FAILED
-        else:
-            verdict = remove_from_hosts(facility, Progress(console))
-            if verdict.code:
-                _say(verdict, options, console)
-                return verdict.code
-        shutil.rmtree(facility.site.state)
-        facility.credentials.vault.key.unlink(missing_ok=True)
+        return _remove(facility, leaving, options, console)
+
+
+def _absent(options: argparse.Namespace, chosen: tuple[str, ...]) -> list[str]:
+    return [f"{name} is a phase of rehearsals only" for name in sorted(options.components - set(chosen))]
+
+
+def _agreed(facility: Facility, leaving: Leaving, console: Console) -> bool:
+    """Ask on a terminal; elsewhere nobody can agree."""
+    name = facility.site.settings.site_name
+    if not sys.stdin.isatty():
+        console.print("remove needs --yes when nobody can be asked.", markup=False)
+        return False
+    data = "all its data" if facility.site.settings.rehearsal else "all its data but users' homes"
+    what = (f"Remove the facility {name} with {data}? Type its name: " if leaving.whole else
+            f"Take {leaving.scope.words.removeprefix('--component ')} out of the facility {name}? Type its name: ")
+    if input(what).strip() != name:
+        console.print("Nothing was changed.", markup=False)
+        return False
+    return True
+
+
+def _remove(facility: Facility, leaving: Leaving, options: argparse.Namespace, console: Console) -> int:
+    """Take it away under the site's lock."""
+    name = facility.site.settings.site_name
+    if leaving.whole and facility.site.settings.rehearsal:
+        try:
+            for kept in facility.lab.down():
+                console.print(f"the kernel does not take back: {kept}", markup=False)
+        except RehearsalError as error:  # by now something may be gone
+            console.print(str(error), markup=False, soft_wrap=True)
+            return FAILED
+    else:
+        with contextlib.closing(_journal(facility)) as journal:
+            journal.begin_run(f"remove {leaving.scope.words}".strip())
+            verdict = Removal(facility, leaving, journal, Progress(console), seconds=60 * options.wait,
+                              force=options.force).run()
+            journal.end_run(verdict.word)
+        if verdict.code:
+            _say(verdict, options, console)
+            return verdict.code
+    if not leaving.whole:
+        console.print(what_is_left_to_do(leaving), markup=False, soft_wrap=True)
+        return CONVERGED
+    shutil.rmtree(facility.site.state)
+    facility.credentials.vault.key.unlink(missing_ok=True)
     console.print(f"The facility {name} is gone; built programs and images stay in the cache.", markup=False)
     return CONVERGED
 

@@ -1,8 +1,8 @@
 """What happened: every run, phase and changing task of a site, in one SQLite file.
 
 ``run``: verb, when, and ``verdict``: converged, failed, refused or interrupted; none when it was killed.
-``phase``: a phase in a run. ``outcome`` is converged, unchanged, failed or interrupted, and none when the run was
-killed in it; ``step`` is its last step or task and ``stepped`` when that began; ``host`` is where it failed first.
+``phase``: a phase in a run. ``outcome`` is converged, unchanged, failed, interrupted or removed, and none when the run
+was killed in it; ``step`` is its last step or task and ``stepped`` when that began; ``host`` is where it failed first.
 ``change``: a task that changed something on a host. Times are seconds since the epoch.
 """
 
@@ -74,6 +74,8 @@ class PhaseRecord:
 
 
 COMPLETE = ("converged", "unchanged")
+REMOVED = "removed"
+"""Outcome of a phase whose work was taken away from every host."""
 _COLUMNS = "name, started, ended, outcome, changed, fingerprint, step, stepped, host"
 
 
@@ -115,7 +117,7 @@ class Journal:
 
     def end_phase(self, name: str, outcome: str, changed: int, fingerprint: str | None = None,
                   host: str | None = None) -> None:
-        """Close a phase's record: ``converged``, ``unchanged``, ``failed`` (on a host) or ``interrupted``."""
+        """Close a phase's record: ``converged``, ``unchanged``, ``failed`` on a host, ``interrupted``, ``removed``."""
         self._do("update phase set ended = ?, outcome = ?, changed = ?, fingerprint = ?, host = ? "
                  "where run = ? and name = ?", time.time(), outcome, changed, fingerprint, host, self._run, name)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 
-from casa_install.engine.journal import Journal, PhaseRecord
+from casa_install.engine.journal import REMOVED, Journal, PhaseRecord
 
 _HOW = {"failed": "failed", "interrupted": "was stopped"}
 
@@ -16,7 +16,7 @@ def sentence(journal: Journal, phases: Iterable[str]) -> str | None:
     Call it before the run's own phases begin. None when every phase that ever ran was completed.
     """
     newest = [record for name in phases if (record := journal.newest(name))]
-    open_ones = [record for record in newest if not record.complete]
+    open_ones = [record for record in newest if not record.complete and record.outcome != REMOVED]
     if not open_ones:
         return None
     last = dt.datetime.fromtimestamp(max(record.last_sign for record in open_ones)).strftime("%Y-%m-%d %H:%M")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,19 @@ from casa_install.site.checks_hosts import build_hosts, check_groups
 from casa_install.site.checks_site import SiteChecks
 from casa_install.site.ini import Given, Inventory, read_ini
 from casa_install.site.model import Settings, Site
-from casa_install.site.problems import Place, Problems
+from casa_install.site.problems import InventoryErrors, Place, Problem, Problems
 from casa_install.site.values import validate
 from casa_install.site.variables import Variables, collect
 from casa_install.site.yamlvars import Opener
 
 
-def load_site(inventory: Path, *, vault_password: Path | None = None, rehearse: bool = False) -> Site:
+def load_site(inventory: Path, *, vault_password: Path | None = None, rehearse: bool = False,
+              without: Collection[str] = ()) -> Site:
     """Read an INI inventory with the group_vars and host_vars beside it.
 
     :param vault_password: file with the ansible-vault password; without it encrypted secrets stay closed.
     :param rehearse: take the site as a rehearsal whatever it says itself.
+    :param without: hosts that are left out, as if the inventory did not name them.
     :raises InventoryErrors: with every problem and its line.
     """
     problems = Problems()
@@ -32,6 +35,7 @@ def load_site(inventory: Path, *, vault_password: Path | None = None, rehearse: 
                          "write [group] lines with hosts below, or let casa-install init write it")
         problems.stop_if_any()
     variables = collect(read, Opener(vault_password, problems), problems)
+    _leave_out(read, variables, without)
     if rehearse:
         variables.site["casa_rehearsal"] = Given("casa_rehearsal", "true", read.end, ini=True)
     directory = inventory.absolute().parent
@@ -44,6 +48,30 @@ def load_site(inventory: Path, *, vault_password: Path | None = None, rehearse: 
     problems.stop_if_any()
     return Site(settings=Settings(**values), hosts=tuple(hosts), inventory=inventory.absolute(),
                 passing=tuple(checks.passing.found))
+
+
+def problems_without(site: Site, hosts: Collection[str]) -> tuple[Problem, ...]:
+    """What would be wrong with a site's inventory if it did not name these hosts."""
+    try:
+        load_site(site.inventory, without=hosts)
+    except InventoryErrors as errors:
+        return errors.problems
+    return ()
+
+
+def places_of(inventory: Path, host: str) -> list[Place]:
+    """Every line of a good INI file that names a host in a group, in their order."""
+    read = read_ini(inventory, Problems())
+    return sorted({group.hosts[host] for group in read.groups.values() if host in group.hosts})
+
+
+def _leave_out(read: Inventory, variables: Variables, hosts: Collection[str]) -> None:
+    for host in hosts:
+        del read.hosts[host], read.places[host], variables.hosts[host]
+        for group in read.groups.values():
+            group.hosts.pop(host, None)
+    for members in variables.members.values():
+        members[:] = [host for host in members if host not in hosts]
 
 
 def _head(read: Inventory) -> Place:

@@ -10,7 +10,9 @@
 #   kube-node invite NODE...              print a token with which hosts of these names may join
 #   kube-node join AUTHORITY < SETTINGS   this host is a node of that cluster
 #   kube-node appoint < APPOINTMENTS      nodes have their labels and taints, and none of another's
-#   kube-node forget NODE                 the cluster has no such node
+#   kube-node drain NODE SECONDS [force]  nothing runs on the node that can run elsewhere, and nothing new comes to it;
+#                                         it fails when that takes longer; with "force", disruption budgets do not count
+#   kube-node forget NODE                 the cluster has no such node, and no volume that lay there
 #   kube-node clean                       this host is no node
 set -euo pipefail
 
@@ -178,6 +180,12 @@ appoint() {
   while read -r node wanted; do
     # A host that has not joined yet gets its words when it does.
     has=$(grep "^$node " <<<"$present") || continue
+    if [[ "$has" == *" label:casa/leaving=true "* ]]; then
+      # a removal that was not gone on with
+      kubectl uncordon "$node" >&2
+      kubectl label node "$node" casa/leaving- >&2
+      changed=1
+    fi
     for word in "${managed[@]}"; do
       if [[ " $wanted " == *" $word "* ]]; then
         [[ "$has" == *" $word "* ]] && continue
@@ -192,11 +200,51 @@ appoint() {
   [ -z "$changed" ] || echo changed
 }
 
+found_node() { # NODE
+  kubectl --request-timeout=20s get node "$1" --ignore-not-found --output=name
+}
+
+# Pods without a controller end for good, users' servers among them: their own grace counts, as do disruption budgets.
+drain() {
+  local found
+  found=$(found_node "$1")
+  [ -n "$found" ] || return 0
+  kubectl label node "$1" --overwrite casa/leaving=true >&2
+  kubectl drain "$1" --ignore-daemonsets --delete-emptydir-data --force --timeout="$2s" \
+    ${3:+--disable-eviction} >&2 && {
+    echo changed
+    return
+  }
+  say "not drained after $2 s; pods on $1:" "$(kubectl get pods --all-namespaces --no-headers \
+    --field-selector="spec.nodeName=$1" \
+    --output=custom-columns='NAME:.metadata.name,OWNER:.metadata.ownerReferences[0].kind' |
+    awk '$2 != "DaemonSet" { printf "%s ", $1 }')"
+  return 1
+}
+
+# Node, volume, namespace and claim, a line for each volume that can be used on one node alone.
+local_volumes() {
+  kubectl --request-timeout=20s get persistentvolumes --no-headers --output=custom-columns="\
+NODE:.spec.nodeAffinity.required.nodeSelectorTerms[0].matchExpressions[0].values[0],NAME:.metadata.name,\
+NAMESPACE:.spec.claimRef.namespace,CLAIM:.spec.claimRef.name"
+}
+
 forget() {
-  kubectl get node "$1" >/dev/null 2>&1 || return 0
-  kubectl drain "$1" --ignore-daemonsets --delete-emptydir-data --force --timeout=60s >&2 || true
-  kubectl delete node "$1" >&2
-  echo changed
+  local found volumes node volume namespace claim changed=
+  found=$(found_node "$1")
+  if [ -n "$found" ]; then
+    kubectl delete node "$1" >&2
+    changed=1
+  fi
+  volumes=$(local_volumes)
+  while read -r node volume namespace claim; do
+    [ "$node" = "$1" ] || continue
+    # with its claim, or who has it would wait for this node for ever
+    kubectl delete persistentvolumeclaim --namespace="$namespace" "$claim" --ignore-not-found --wait=false >&2
+    kubectl delete persistentvolume "$volume" --ignore-not-found --wait=false >&2
+    changed=1
+  done <<<"$volumes"
+  [ -z "$changed" ] || echo changed
 }
 
 # containerd may still be starting what kubelet asked for last: kubeadm does not see those.
@@ -236,10 +284,10 @@ clean() {
   find /sys/fs/cgroup -depth -type d -path '*/kubepods*' -exec rmdir {} + 2>/dev/null || true
 }
 
-command=${1:?one of init, authority, check, invite, join, appoint, forget, clean}
+command=${1:?one of init, authority, check, invite, join, appoint, drain, forget, clean}
 shift
 case $command in
-  init | authority | check | invite | join | appoint | forget) "$command" "$@" ;;
+  init | authority | check | invite | join | appoint | drain | forget) "$command" "$@" ;;
   clean)
     lock
     clean >&2
