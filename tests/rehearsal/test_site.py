@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,9 +15,11 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
+from casa_install.engine.journal import Journal
 from casa_install.engine.progress import Progress
-from casa_install.engine.removal import remove_from_hosts
+from casa_install.engine.removal import Removal
 from casa_install.facility import Facility
+from casa_install.leaving import Leaving, Scope
 from tests import machine
 from tests.rehearsal.conftest import INVENTORY, STATE, Program, changes, killed_in, left_on, on_host, started
 from tests.scenarios import ON_THE_REHEARSAL, run_scenario
@@ -119,12 +122,55 @@ def test_a_full_run_mends_what_was_broken_and_changes_nothing_else(casa: Program
     assert {"kube-1 kubelet.service", "condor-1 condor.service"} <= before.keys()
 
 
-def test_every_role_takes_itself_off_its_hosts() -> None:
+JOBS = ("executable = /bin/sleep\ntransfer_executable = False\narguments = 3600\nrequest_cpus = 2\n"
+        "request_memory = 100\nshould_transfer_files = YES\nqueue 2\n")
+
+
+def test_a_component_goes_and_the_rest_stays(casa: Program) -> None:
+    refused = casa("remove", "--component", "traefik", "--yes")
+    assert "refused: traefik is needed by hub; what goes together: --component traefik,hub" in refused.stdout
+    assert refused.returncode == 2
+    for _ in ("all of it", "what an interrupted removal would have left"):
+        assert casa("remove", "--component", "xcache", "--yes").returncode == 0
+    assert on_host("xcache-1", "sh", "-c", "ls /etc/xrootd /var/lib/casa-install/*/xcache 2> /dev/null || true") == ""
+    assert {row["phase"] for row in json.loads(casa("status", "--json").stdout) if row["outcome"] == "removed"} == {
+        "xcache"}
+    with closing(sqlite3.connect(STATE / "journal.sqlite")) as journal:
+        assert journal.execute("select verb, verdict from run order by id desc").fetchone() == (
+            "remove --component xcache", "converged")
+
+
+def test_a_host_leaves_the_pool_when_its_jobs_have_ended(casa: Program) -> None:
+    assert "no host is in [kube_workers]" in casa("remove", "kube-2", "--yes").stdout
+    on_host("condor-1", "runuser", "-u", "alice", "--", "sh", "-c",
+            f"cd /tmp && printf '%s' '{JOBS}' > jobs.sub && condor_submit -spool jobs.sub && sleep 10")
+    waited = casa("remove", "exec-2", "--yes", "--wait", "1")
+    assert waited.returncode == 1
+    assert re.search(r"still run after 60 s: \d+\.\d alice@casa.test slot1_1@exec-2.casa.test", waited.stdout)
+    left = casa("remove", "exec-2", "--yes", "--force")
+    assert left.returncode == 0
+    assert re.search(rf"Take it out of the inventory \({INVENTORY}:\d+\)", left.stdout)
+    assert set(on_host("condor-1", "condor_status", "-autoformat", "Machine").split()) == {"exec-1.casa.test"}
+    assert sorted(on_host("condor-1", "condor_q", "-allusers", "-autoformat", "JobStatus").split()) == ["1", "2"]
     with closing(Facility.open(INVENTORY)) as facility:
+        assert left_on(facility.lab, "exec-2") == []
+
+
+def test_what_has_gone_comes_back_with_the_next_apply(casa: Program) -> None:
+    assert casa("apply", "--no-verify").returncode == 0
+    on_host("condor-1", "condor_rm", "-all")
+    assert set(on_host("condor-1", "condor_status", "-autoformat", "Machine").split()) == {
+        "exec-1.casa.test", "exec-2.casa.test"}
+    assert {phase for phase, _, _ in changes()} == {"base", "dns", "condor", "worker", "xcache"}
+
+
+def test_every_role_takes_itself_off_its_hosts() -> None:
+    with closing(Facility.open(INVENTORY)) as facility, closing(Journal(STATE / "journal.sqlite")) as journal:
         for _ in ("all of it", "what an interrupted removal would have left"):
-            assert remove_from_hosts(facility, Progress(Console(quiet=True))).failures == {}
-        hosts = [host.name for host in facility.site.hosts if "origin" not in host.groups]
-        left = {host: found for host in hosts if (found := left_on(facility.lab, host))}
+            verdict = Removal(facility, Leaving(facility.site, Scope()), journal, Progress(Console(quiet=True)),
+                              force=True).run()
+            assert (verdict.refusals, verdict.failures) == ([], {})
+        left = {host.name: found for host in facility.site.hosts if (found := left_on(facility.lab, host.name))}
     assert left == {}
 
 

@@ -21,7 +21,8 @@ SKELETON = ("defaults/main.yml", "handlers/main.yml", "meta/argument_specs.yml",
 WRONG: dict[str, Any] = {"int": "many", "float": "much", "bool": "perhaps", "list": {"not": "a list"},
                          "dict": ["not a mapping"]}
 """Type -> a value that is none of it; anything may be a string."""
-NO_VARIABLES = {"condor_master", "condor_pool", "condor_q", "condor_qusers", "condor_status"}
+NO_VARIABLES = {"condor_advertise", "condor_master", "condor_pool", "condor_q", "condor_qusers", "condor_status",
+                "condor_vacate_job"}
 """HTCondor's own names."""
 
 
