@@ -17,6 +17,7 @@ VERBS = {
     "verify": "prove that a user's day works, from outside",
     "status": "show when each phase last ran and how it ended",
     "report": "write what stands where, what happened and what is pinned, as a page and as data",
+    "diagnose": "pack logs and states of all hosts, without secrets, into one archive for an expert",
     "password": "print the shared password of a rehearsal's users",
     "remove": "take the whole facility away again",
 }
@@ -51,6 +52,9 @@ def parser() -> argparse.ArgumentParser:
         if verb == "report":
             command.add_argument("--output", type=Path, metavar="DIR",
                                  help="where to write it; .casa/report beside the inventory by default")
+        if verb == "diagnose":
+            command.add_argument("--output", type=Path, metavar="FILE",
+                                 help="the archive; .casa/diagnose/SITE-TIME.tar.gz beside the inventory by default")
         if verb == "remove":
             command.add_argument("--yes", action="store_true", help="do not ask")
     return top
