@@ -18,6 +18,7 @@ VERBS = {
     "verify": "prove that a user's day works, from outside",
     "status": "show when each phase last ran and how it ended",
     "report": "write what stands where, what happened and what is pinned, as a page and as data",
+    "diagnose": "pack logs and states of all hosts, without secrets, into one archive for an expert",
     "password": "print the shared password of a rehearsal's users",
     "remove": "take the facility, hosts or components away again",
 }
@@ -52,6 +53,9 @@ def parser() -> argparse.ArgumentParser:
         if verb == "report":
             command.add_argument("--output", type=Path, metavar="DIR",
                                  help="where to write it; .casa/report beside the inventory by default")
+        if verb == "diagnose":
+            command.add_argument("--output", type=Path, metavar="FILE",
+                                 help="the archive; .casa/diagnose/SITE-TIME.tar.gz beside the inventory by default")
         if verb == "remove":
             command.add_argument("hosts", nargs="*", metavar="HOST", help="take these hosts out of the facility")
             command.add_argument("--component", dest="components", type=phases.all_named, default=frozenset(),

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import json
 import os
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -92,9 +93,9 @@ class Facility:
             raise ValueError(f"variables of role {role} without its prefix: {', '.join(stray)}")
         return variables
 
-    def write_variables(self, roles: set[str], path: Path) -> None:
-        """Write the extra variables of these roles, encrypted under the site's vault key."""
-        merged = self.connection()
+    def write_variables(self, roles: set[str], path: Path, more: Mapping[str, Any] | None = None) -> None:
+        """Write the extra variables of these roles, and more, encrypted under the site's vault key."""
+        merged = self.connection() | dict(more or {})
         for role in sorted(roles):
             merged |= self.role_variables(role)
         write_private(path, self.credentials.vault.encrypt(json.dumps(merged)))

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from casa_install import init, preflight, verify
 from casa_install.credentials import VaultError
+from casa_install.diagnose.verb import diagnose
 from casa_install.engine.converge import SIDE_BY_SIDE, Convergence, Verdict
 from casa_install.engine.interrupt import EXIT
 from casa_install.engine.journal import REMOVED, Journal
@@ -294,5 +295,6 @@ def _remove(facility: Facility, leaving: Leaving, options: argparse.Namespace, c
 
 _TABLE: dict[str, Callable[[Facility, argparse.Namespace, Console], int]] = {
     "apply": apply, "plan": plan, "check": check, "verify": verify_site, "status": status, "report": report,
+    "diagnose": diagnose,
     "password": password, "remove": remove,
 }

@@ -1,4 +1,4 @@
-"""What this machine holds for a site, with its end; and the guard that takes secrets out of texts.
+"""What this machine holds for a site, with its end; and the secrets among it.
 
 Nothing is made here: a site that was never applied has no vault, and gets none from being looked at.
 """
@@ -18,14 +18,13 @@ from cryptography import x509
 
 from casa_install.credentials import Credentials
 from casa_install.credentials.provided import UnusableError, read_certificates
+from casa_install.credentials.redaction import SHORTEST
 
 if TYPE_CHECKING:
     from casa_install.site.model import Site
 
 WARN_DAYS = 30
 APPLY = "run apply: it renews what ends soon"
-SHORTEST = 8
-"""Characters; what is shorter is no secret of ours."""
 
 
 @dataclass(frozen=True)
@@ -68,23 +67,25 @@ def endless(credentials: Credentials) -> list[str]:
     return sorted(label for label in _entries(credentials) if label.startswith(("secret ", "bytes ", "condor key ")))
 
 
-def secret_values(site: Site, credentials: Credentials) -> set[str]:
-    """Every secret of the site that this machine can read: keys, tokens and passwords, whole and line by line.
+def secret_values(site: Site, credentials: Credentials) -> dict[str, str]:
+    """Every secret of the site that this machine can read -> its name: keys, tokens, passwords, whole and line by line.
 
     :raises VaultError: the vault does not open.
     """
-    secrets = set(_secrets(_entries(credentials)))
+    secrets = {value: label for label, value in _secrets(_entries(credentials))}
     if credentials.vault.key.exists():
-        secrets.add(credentials.vault.key.read_text().strip())
+        secrets[credentials.vault.key.read_text().strip()] = "vault key"
     for user in _users(site.state / "kubeconfig"):
         for key in ("client-key-data", "token"):
-            secrets.add(str(user.get(key, "")))
-    for value in (getattr(site.settings, name) for name in type(site.settings).model_fields):
-        plain = getattr(value, "plain", None)
+            secrets[str(user.get(key, ""))] = f"kubeconfig {key}"
+        secrets[base64.b64decode(user.get("client-key-data", "")).decode()] = "kubeconfig key"
+    for name in type(site.settings).model_fields:
+        plain = getattr(getattr(site.settings, name), "plain", None)
         if plain is not None:
-            secrets.add(plain.get_secret_value())
-    lines = {line for secret in secrets for line in secret.splitlines() if not line.startswith("-----")}
-    return {secret for secret in secrets | lines if len(secret) >= SHORTEST}
+            secrets[plain.get_secret_value()] = f"casa_{name}"
+    lines = {line: name for secret, name in secrets.items() for line in secret.splitlines()
+             if not line.startswith("-----")}
+    return {secret: name for secret, name in (lines | secrets).items() if len(secret) >= SHORTEST}
 
 
 def _entries(credentials: Credentials) -> dict[str, Any]:
@@ -94,12 +95,12 @@ def _entries(credentials: Credentials) -> dict[str, Any]:
         return dict(entries)
 
 
-def _secrets(entries: dict[str, Any]) -> Iterator[str]:
-    for value in entries.values():
+def _secrets(entries: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for label, value in entries.items():
         if isinstance(value, dict):  # a certificate with its key; the certificate is public
-            yield str(value["key"])
+            yield f"key of {label}", str(value["key"])
         else:
-            yield str(value)
+            yield label, str(value)
 
 
 def _moment(seconds: float) -> dt.datetime:

@@ -175,6 +175,8 @@ def run(target: Target, plays: Sequence[Play], variables: Path, workspace: Path,
         # beside those that the admin's environment names
         "ANSIBLE_CALLBACK_PLUGINS": f"{CALLBACKS}:{os.environ.get('ANSIBLE_CALLBACK_PLUGINS', '')}".rstrip(":"),
         STOP_FILE: str(stop or ""),
+        # actions of ours use the program's own modules
+        "PYTHONPATH": str(root),
         # the programs of our own environment first: ansible-playbook and the Python that delegated tasks use
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }

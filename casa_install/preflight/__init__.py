@@ -24,7 +24,7 @@ from casa_install.preflight.software import programs, software
 from casa_install.site.model import Host, Site
 
 NAME = "preflight"
-_SYSTEM, _FACTS = "System is read", "Facts are read"
+_SYSTEM, _FACTS = TASKS = "System is read", "Facts are read"
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,13 @@ def look(facility: Facility, workspace: Path, log: Path) -> Findings:
     site = facility.site
     variables = workspace / f"{NAME}.vault"
     facility.write_variables(set(), variables)
-    play = Play(PLAYBOOKS / "preflight.yml", {"preflight_asked": {host.name: asked(site, host) for host in site.hosts}})
-    outcome = playbook.run(facility.target, [play], variables, workspace / NAME, log, Listener(), (_SYSTEM, _FACTS))
+    outcome = playbook.run(facility.target, [question(site)], variables, workspace / NAME, log, Listener(), TASKS)
     return judge(site, outcome, dt.datetime.now(dt.UTC))
+
+
+def question(site: Site) -> Play:
+    """What asks every host for its facts; :func:`judge` needs the results of ``TASKS``."""
+    return Play(PLAYBOOKS / "preflight.yml", {"preflight_asked": {host.name: asked(site, host) for host in site.hosts}})
 
 
 def asked(site: Site, host: Host) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from casa_install.credentials.expiry import Holding, endless, holdings, secret_values
+from casa_install.credentials.redaction import Redactor
 from casa_install.engine.history import History, PhaseRun, Run, Verification
 from casa_install.facility import Facility
 from casa_install.phases import Phase, phases_of
@@ -53,20 +54,17 @@ def gather(facility: Facility, history: History, artifacts: Sequence[Artifact], 
         "endless": endless(facility.credentials),
         "settings": settings(site.settings, "casa_"),
     }
-    guarded: dict[str, Any] = redacted(facts, secret_values(site, facility.credentials))
+    guarded: dict[str, Any] = redacted(facts, Redactor(secret_values(site, facility.credentials)))
     return guarded
 
 
-def redacted(value: Any, secrets: set[str]) -> Any:
-    """The value with every secret in its texts replaced, the longest first."""
+def redacted(value: Any, redactor: Redactor) -> Any:
+    """The value with every secret in its texts replaced."""
     if isinstance(value, dict):
-        return {redacted(key, secrets): redacted(each, secrets) for key, each in value.items()}
+        return {redacted(key, redactor): redacted(each, redactor) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [redacted(each, secrets) for each in value]
-    if isinstance(value, str):
-        for secret in sorted(secrets, key=len, reverse=True):
-            value = value.replace(secret, SECRET)
-    return value
+        return [redacted(each, redactor) for each in value]
+    return redactor.known(value) if isinstance(value, str) else value
 
 
 def moment(seconds: float | None) -> str | None:

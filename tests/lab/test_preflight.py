@@ -1,14 +1,17 @@
-"""The verb check on real hosts with real obstacles: it finds each, and changes nothing.
+"""The verb check on real hosts with real obstacles: it finds each, and changes nothing. Then the verb diagnose there.
 
 Clocks are judged from facts alone (tests/unit/test_preflight.py): a virtual host has the machine's, and cannot set it.
 """
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 import os
 import re
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -17,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from casa_install.credentials.redaction import forms_of
+from casa_install.facility import Facility
 from casa_install.rehearsal import hosts
 from tests.lab.test_lab import ssh
 from tests.lab.test_refusals import CGROUP, picture
@@ -119,6 +124,36 @@ class Ran:
     said: dict[str, Any]
     before: dict[str, str]
     after: dict[str, str]
+    diagnosis: subprocess.CompletedProcess[str]
+    """Of the verb diagnose afterwards, when secrets stand in logs and node-1 no longer answers."""
+    secret: str
+    """One of the vault's."""
+    archive: Path
+
+
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZUBjYXNhIn0.c2lnbmF0dXJl"  # noqa: S105 - of nobody
+SPOKEN = """\
+set -e
+logger --tag casa-test 'the password is SECRET'
+systemd-run --quiet --unit=casa-loud --property=Type=oneshot --property=RemainAfterExit=yes \\
+    sh -c 'echo said SECRET; echo coded BASE64'
+mkdir -p /var/log/condor
+cat > /var/log/condor/StartLog <<'END'
+the job began with TOKEN
+-----BEGIN PRIVATE KEY-----
+bm9ib2R5J3Mga2V5
+-----END PRIVATE KEY-----
+SECRET in another line
+the job ended
+END
+"""
+
+
+def spoil(lab: hosts.Lab, secret: str) -> None:
+    """Secrets come into logs of pool-1, and node-1 is lost."""
+    coded = base64.b64encode(f"alice:{secret}!".encode()).decode()
+    ssh(lab, "pool-1", SPOKEN.replace("SECRET", secret).replace("BASE64", coded).replace("TOKEN", TOKEN))
+    ssh(lab, "node-1", "systemctl stop ssh.socket ssh.service", check=False)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +178,17 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
                               env=environment, text=True, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         print(done.stdout, done.stderr)
         after = {host: picture(lab, host) for host in HOSTS}
-        yield Ran(done.returncode, json.loads(done.stdout), before, after)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+            with contextlib.closing(Facility.open(folder / "site.ini")) as facility:
+                secret = facility.credentials.secret("hub-dummy-password", 8)
+        spoil(lab, secret)
+        archive = folder / "for-an-expert.tar.gz"
+        diagnosis = subprocess.run([str(ROOT / "casa-install"), "diagnose", "--inventory", str(folder / "site.ini"),
+                                    "--output", str(archive)], env=environment, text=True, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        print(diagnosis.stdout)
+        yield Ran(done.returncode, json.loads(done.stdout), before, after, diagnosis, secret, archive)
     finally:
         lab.down()
 
@@ -176,3 +221,46 @@ def test_no_host_was_changed(ran: Ran, host: str) -> None:
     changed = set(ran.before[host].splitlines()) ^ set(ran.after[host].splitlines())
     assert "\n".join(sorted(changed)) == ""
     assert "/etc/passwd f 644" in ran.after[host], "there is something to compare"
+
+
+@pytest.fixture(scope="module")
+def packed(ran: Ran) -> dict[str, str]:
+    """File in the archive, without its top folder -> its text."""
+    with tarfile.open(ran.archive) as tar:
+        return {member.name.partition("/")[2]: file.read().decode() for member in tar
+                if (file := tar.extractfile(member))}
+
+
+def test_the_archive_is_named_and_whole_but_for_the_host_that_is_lost(ran: Ran, packed: dict[str, str]) -> None:
+    assert ran.diagnosis.returncode == 1
+    *_, last = ran.diagnosis.stdout.splitlines()
+    assert re.fullmatch(rf"2 of 3 hosts were asked\. Send this file: {ran.archive} \(\d+\.\d MB\)", last)
+    assert ran.archive.stat().st_mode & 0o777 == 0o600
+    assert "not asked: node-1: " in packed["README.txt"]
+    assert {name.split("/")[1] for name in packed if name.startswith("hosts/")} == {"pool-1", "dns-1"}
+    for name in ("report/report.html", "journal.json", "preflight.json", "machine.json", "hosts/dns-1/system.txt",
+                 "hosts/dns-1/firewall.txt", "hosts/pool-1/names.txt", "hosts/pool-1/clock.txt"):
+        assert packed[name].strip(), name
+    assert "drop" in packed["hosts/dns-1/firewall.txt"]
+    assert "tcp port 9618, which HTCondor needs, is taken by python3" in packed["README.txt"]
+
+
+def test_no_secret_leaves_the_hosts_and_what_stood_around_them_is_there(ran: Ran, packed: dict[str, str]) -> None:
+    everything = "\n".join([*packed, *packed.values(), ran.diagnosis.stdout])
+    assert [form for form in forms_of(ran.secret) if form in everything] == []
+    assert TOKEN not in everything
+    assert "bm9ib2R5J3Mga2V5" not in everything
+    name = "[secret secret hub-dummy-password]"
+    assert packed["hosts/pool-1/logs/condor/StartLog.txt"].splitlines() == [
+        "the job began with [secret token]", "[secret private key]", f"{name} in another line", "the job ended"]
+    said = packed["hosts/pool-1/journal/casa-loud.service.txt"]
+    assert f"said {name}" in said
+    assert re.search(rf"coded \S+{re.escape(name)}", said)
+    assert "pool-1: secret hub-dummy-password: " in packed["README.txt"]
+
+
+def test_nothing_of_the_diagnosis_stays_on_this_machine_but_the_archive(ran: Ran) -> None:
+    state = ran.archive.parent / ".casa"
+    assert {path.name for path in (state / "diagnose").iterdir()} == {"lock"}
+    forms = [form.encode() for form in forms_of(ran.secret)]
+    assert [path for path in state.rglob("*") if path.is_file() for form in forms if form in path.read_bytes()] == []
