@@ -34,7 +34,8 @@ def remove_from_hosts(facility: Facility, progress: Progress) -> Verdict:
             facility.write_variables(roles, variables)
             outcome = playbook.run(facility.target, [Play(PLAYBOOKS / "remove.yml")], variables, work / "remove", log,
                                    Listener(task=lambda title: progress.step("remove", title),
-                                            hosts=lambda done, total: progress.hosts("remove", done, total)),
+                                            hosts=lambda done, total: progress.hosts("remove", done, total),
+                                            warned=lambda text: progress.note(f"warning: {text}")),
                                    stop=interrupt.flag)
             stopped = outcome.stopped or (interrupt.at_once and not outcome.ok)
             progress.end("remove", "converged" if outcome.ok else "interrupted" if stopped else "failed",
