@@ -262,7 +262,8 @@ def ensure_absent(module: AnsibleModule, debian: Debian, record: Record) -> bool
         if packages:
             debian.run(*APT, verb, *sorted(packages))
     if staying := own - going:
-        module.warn(f"{socket.gethostname()}: {', '.join(sorted(staying))} came with casa-install and stays: other packages need it")
+        module.warn(f"{socket.gethostname()}: {', '.join(sorted(staying))} came with casa-install and stays: other "
+                    "packages need it")
     elif account := record.accounts.get(role):
         debian.drop_account(account)
     record.roles[role] = []
@@ -306,10 +307,11 @@ def run(module: AnsibleModule) -> None:
         record.accounts.pop(role, None)
         record.write()
     states = debian.states()
+    coming = sorted({*record.ours} - known)
     asked = {*module.params["name"], *record.roles.get(role, ())}
     module.exit_json(changed=changed, claimed=claimed,
                      installed=sorted(name for name in asked if states.get(name) == "installed"),
-                     record=[{"kind": "package", "name": name, "before": ""} for name in sorted({*record.ours} - known)])
+                     record=[{"kind": "package", "name": name, "before": ""} for name in coming])
 
 
 if __name__ == "__main__":

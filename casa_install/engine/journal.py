@@ -3,8 +3,10 @@
 ``run``: verb, when, and ``verdict``: converged, failed, refused or interrupted; none when it was killed.
 ``phase``: a phase in a run. ``outcome`` is converged, unchanged, failed or interrupted, and none when the run was
 killed in it; ``step`` is its last step or task and ``stepped`` when that began; ``host`` is where it failed first.
-``change``: a task that changed something on a host. ``made``: a thing that came to a host or was changed there: its
-``kind`` (file, link, folder, package, kernel setting), its name, and ``before``: what was there, empty for nothing. Times are seconds since the epoch.
+``change``: a task that changed something on a host.
+``made``: a thing that came to a host or was changed there: its ``kind`` (file, link, folder, package, kernel setting),
+its name, and ``before``: the kind or the value of what was there, empty for nothing.
+Times are seconds since the epoch.
 """
 
 from __future__ import annotations
