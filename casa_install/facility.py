@@ -105,7 +105,7 @@ class Facility:
         assert phase.playbook
         digest = hashlib.sha256(phase.playbook.read_bytes())
         roles = sorted(self.roles_of(phase))
-        for folder in (ROOT / "library", *(ROOT / "roles" / role for role in roles)):
+        for folder in (ROOT / "library", ROOT / "module_utils", *(ROOT / "roles" / role for role in roles)):
             for file in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix != ".pyc"):
                 digest.update(f"{file.relative_to(ROOT)}\n".encode())
                 digest.update(file.read_bytes())

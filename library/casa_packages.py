@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import grp
-import json
 import os
 import pwd
+import socket
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from ansible.module_utils import casa_record
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -75,9 +75,13 @@ EXAMPLES = r"""
 RETURN = r"""
 claimed: {description: Whether the role had a claim on this host before the task., returned: always, type: bool}
 installed: {description: Packages of the role's that are on the host after the task., returned: always, type: list}
+record:
+  description: Packages that were not there and come with this task, each with kind, name and what was there before.
+  returned: always
+  type: list
 """
 
-RECORD = Path("/var/lib/casa-install/packages.json")
+RECORD = "packages.json"
 LISTS = Path("/var/lib/apt/lists")
 FRESH = 86400
 """Seconds for which the package lists are good."""
@@ -104,22 +108,12 @@ class Record:
     @classmethod
     def read(cls) -> Record:
         """The record of this host, empty where we are new."""
-        return cls(**json.loads(RECORD.read_text())) if RECORD.exists() else cls()
+        return cls(**casa_record.read(RECORD))
 
     def write(self) -> None:
-        """Put it on the host, whole or not at all; without a role that has a claim there is no file."""
-        if not self.roles:
-            RECORD.unlink(missing_ok=True)
-            if RECORD.parent.is_dir() and not any(RECORD.parent.iterdir()):
-                RECORD.parent.rmdir()
-            return
-        RECORD.parent.mkdir(mode=0o755, exist_ok=True)
-        fresh = RECORD.with_suffix(".new")
-        with fresh.open("w") as file:
-            json.dump(asdict(self), file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(RECORD)
+        """Put it on the host; without a role that has a claim there is none."""
+        with casa_record.alone():
+            casa_record.write(RECORD, asdict(self) if self.roles else {})
 
     def wanted_by_others(self, role: str) -> set[str]:
         """Packages that roles other than this one asked for."""
@@ -268,7 +262,8 @@ def ensure_absent(module: AnsibleModule, debian: Debian, record: Record) -> bool
         if packages:
             debian.run(*APT, verb, *sorted(packages))
     if staying := own - going:
-        module.warn(f"{', '.join(sorted(staying))} came with casa-install and stays: other packages need it")
+        module.warn(f"{socket.gethostname()}: {', '.join(sorted(staying))} came with casa-install and stays: other "
+                    "packages need it")
     elif account := record.accounts.get(role):
         debian.drop_account(account)
     record.roles[role] = []
@@ -290,10 +285,15 @@ def main() -> None:
         supports_check_mode=True,
     )
     os.umask(0o022)
+    with casa_record.alone(Path("/var/lib/dpkg")):  # phases side by side
+        run(module)
+
+
+def run(module: AnsibleModule) -> None:
+    """Do what is asked for, and tell what came of it."""
     role, state = module.params["role"], module.params["state"]
-    guard = os.open("/var/lib/dpkg", os.O_RDONLY)
-    fcntl.flock(guard, fcntl.LOCK_EX)  # phases side by side; a process that ends lets go of it
     record, debian = Record.read(), Debian(module)
+    known = {*record.ours}
     claimed = role in record.roles
     changed = False
     if state == "claimed":
@@ -307,9 +307,11 @@ def main() -> None:
         record.accounts.pop(role, None)
         record.write()
     states = debian.states()
+    coming = sorted({*record.ours} - known)
     asked = {*module.params["name"], *record.roles.get(role, ())}
     module.exit_json(changed=changed, claimed=claimed,
-                     installed=sorted(name for name in asked if states.get(name) == "installed"))
+                     installed=sorted(name for name in asked if states.get(name) == "installed"),
+                     record=[{"kind": "package", "name": name, "before": ""} for name in coming])
 
 
 if __name__ == "__main__":

@@ -197,7 +197,9 @@ class Convergence:
         plays = [Play(PLAYBOOKS / "begin.yml", mark), Play(phase.playbook), Play(PLAYBOOKS / "finish.yml", mark)]
         listener = Listener(task=lambda title: self._step(phase.name, title),
                             hosts=lambda done, total: self.progress.hosts(phase.name, done, total),
-                            changed=lambda host, task: self.journal.change(phase.name, host, task))
+                            changed=lambda host, task: self.journal.change(phase.name, host, task),
+                            made=lambda *thing: self.journal.made(phase.name, *thing),
+                            warned=lambda text: self.progress.note(f"warning: {text}"))
         outcome = self._play(phase.name, plays, self.facility.roles_of(phase), listener)
         if outcome.stopped or (self.interrupt.at_once and not outcome.ok):
             self._stopped(phase.name)

@@ -3,7 +3,10 @@
 ``run``: verb, when, and ``verdict``: converged, failed, refused or interrupted; none when it was killed.
 ``phase``: a phase in a run. ``outcome`` is converged, unchanged, failed, interrupted or removed, and none when the run
 was killed in it; ``step`` is its last step or task and ``stepped`` when that began; ``host`` is where it failed first.
-``change``: a task that changed something on a host. Times are seconds since the epoch.
+``change``: a task that changed something on a host.
+``made``: a thing that came to a host or was changed there: its ``kind`` (file, link, folder, package, kernel setting),
+its name, and ``before``: the kind or the value of what was there, empty for nothing.
+Times are seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -26,6 +29,9 @@ create table if not exists phase (
 create table if not exists change (
     run integer not null references run(id), phase text not null, host text not null, task text not null,
     at real not null);
+create table if not exists made (
+    run integer not null references run(id), phase text not null, host text not null, kind text not null,
+    name text not null, before text not null);
 create table if not exists verification (
     id integer primary key, run integer references run(id), started real not null, ended real not null);
 create table if not exists check_result (
@@ -124,6 +130,10 @@ class Journal:
     def change(self, phase: str, host: str, task: str) -> None:
         """Note a task that changed something on a host."""
         self._do("insert into change values (?, ?, ?, ?, ?)", self._run, phase, host, task, time.time())
+
+    def made(self, phase: str, host: str, kind: str, name: str, before: str) -> None:
+        """Note a thing that is on a host, or otherwise there, since this run."""
+        self._do("insert into made values (?, ?, ?, ?, ?, ?)", self._run, phase, host, kind, name, before)
 
     def verified(self, started: float, checks: Sequence[CheckRecord]) -> None:
         """Note a verification that began at ``started`` (seconds since the epoch) and ends now, with all its checks."""

@@ -54,6 +54,10 @@ class Listener:
     hosts: Callable[[int, int], None] = lambda *_: None
     """How many hosts have done the task, and how many take part as far as is known."""
     changed: Callable[[str, str], None] = lambda *_: None
+    made: Callable[[str, str, str, str], None] = lambda *_: None
+    """Host, and kind, name and earlier kind or value of a thing that a module says it has made there."""
+    warned: Callable[[str], None] = lambda _: None
+    """What a module that records what it makes warns of."""
 
 
 def _message(result: Mapping[str, Any]) -> str:
@@ -103,6 +107,7 @@ class _Events:
         if kind == "runner_on_ok":
             if host in self.changed:
                 self.listener.changed(host, task)
+            self._recorded(host, result)
             if task in self.wanted:
                 self.outcome.results[host, task] = result
                 self.outcome.received[host, task] = time.time()
@@ -113,6 +118,15 @@ class _Events:
         elif kind == "playbook_on_stats":
             self.outcome.changed = sum(data.get("changed", {}).values())
         return False  # the runner need not keep the event in a file
+
+    def _recorded(self, host: str, result: Mapping[str, Any]) -> None:
+        """Hand on what the result of a task, or of each of its items, says was made."""
+        for single in (result, *(result.get("results") or ())):
+            if isinstance(single, dict) and "record" in single:
+                for thing in single["record"]:
+                    self.listener.made(host, thing["kind"], thing["name"], thing["before"])
+                for warning in single.get("warnings") or ():
+                    self.listener.warned(str(warning))
 
     def _count(self, kind: str, host: str) -> None:
         if kind in ("runner_on_ok", "runner_on_failed", "runner_on_unreachable", "runner_on_skipped"):

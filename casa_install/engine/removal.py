@@ -85,7 +85,8 @@ class Removal:
         for name in (NAME, *self.leaving.components):
             self.journal.begin_phase(name)
         listener = Listener(task=self._begun, hosts=lambda done, total: self.progress.hosts(NAME, done, total),
-                            changed=lambda host, task: self.journal.change(NAME, host, task))
+                            changed=lambda host, task: self.journal.change(NAME, host, task),
+                            warned=lambda text: self.progress.note(f"warning: {text}"))
         play = Play(PLAYBOOKS / "remove.yml", self._variables(farewell))
         outcome = playbook.run(self.facility.target, [play], variables, self.work / NAME, self.log, listener,
                                stop=interrupt.flag)

@@ -75,3 +75,20 @@ def test_a_stop_file_ends_it_before_a_task(book: Path) -> None:
     assert (outcome.ok, outcome.stopped, outcome.failures) == (False, True, [])
     assert heard[0] == "The secret is used"
     assert sorted(heard[1:]) == ["One host goes on", "a", "b"], "the first task was finished on both hosts"
+
+
+def test_what_a_module_records_and_warns_of_is_heard(book: Path) -> None:
+    library = book.parent / "work" / "library"
+    library.mkdir(parents=True)
+    (library / "maker.py").write_text(
+        "from ansible.module_utils.basic import AnsibleModule\n"
+        "module = AnsibleModule({})\n"
+        "module.warn('a: /etc/old stays')\n"
+        "module.exit_json(record=[{'kind': 'file', 'name': '/etc/new', 'before': 'link'}])\n")
+    book.write_text(yaml.safe_dump([{"hosts": "a", "gather_facts": False, "tasks": [
+        {"name": "Something is made", "maker": {}}]}]))
+    made, warned: list[str] = [], []
+    outcome, _ = run(book, Listener(made=lambda *thing: made.append(thing), warned=warned.append))
+    assert outcome.ok
+    assert made == [("a", "file", "/etc/new", "link")]
+    assert warned == ["a: /etc/old stays"]

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
@@ -116,3 +118,47 @@ def test_ansible_refuses_before_the_roles_first_task(tmp_path: Path) -> None:
     ran = [name for task in tasks if (name := task["task"]["name"]) != "Refused" and name not in refused
            and not name.startswith("Role ")]
     assert ran == []
+
+
+WRITERS = {f"ansible.builtin.{name}" for name in ("blockinfile", "copy", "file", "lineinfile", "template")}
+SAMPLES: dict[str, dict[str, Any]] = {"dns": {"dns_zones": {"site.test": "a zone", "10.in-addr.arpa": "another"},
+                                              "dns_found_forwarders": ["a server"]},
+                                      "registry": {"registry_hash": {"stdout": "a hash"}}}
+"""Role -> variables whose names or numbers decide what it writes, or that its tasks set."""
+
+
+def trusted(path: Path) -> Any:
+    """A file of a role, whose templates may be rendered."""
+    return DataLoader().load_from_file(str(path), trusted_as_template=True) or {}
+
+
+def _written(role: str, variables: dict[str, Any]) -> Iterator[str]:
+    """Paths that a role's modules write on its hosts."""
+    def flat(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        for task in tasks:
+            yield task
+            yield from flat(task.get("block", []))
+
+    for file in (ROOT / "roles" / role / "tasks").glob("*.yml"):
+        if file.stem == "remove":
+            continue
+        for task in flat(trusted(file)):
+            for module in WRITERS & set(task):
+                for item in Templar(DataLoader(), variables).template(task.get("loop", [None])):
+                    templar = Templar(DataLoader(), variables | task.get("vars", {}) | {"item": item})
+                    yield templar.template(task[module].get("dest") or task[module].get("path"))
+
+
+@pytest.mark.parametrize("role", SAMPLES)
+def test_a_role_claims_all_that_it_writes(role: str) -> None:
+    given = trusted(ROOT / "roles" / role / "vars" / "debian.yml")
+    variables = dict.fromkeys(options(role), "a sample") | given | SAMPLES[role]
+    claimed = set(Templar(DataLoader(), variables).template(variables[f"{role}_paths"]))
+    written = set(_written(role, variables)) - {"/var/lib/casa-install"}  # the record's own folder
+    assert written, "it writes something"
+    assert written - claimed == set()
+
+
+def test_roles_that_claim_are_all_looked_at() -> None:
+    assert {role for role in ROLES if f"{role}_paths" in loaded(ROOT / "roles" / role / "vars" / "debian.yml")} == set(
+        SAMPLES)
