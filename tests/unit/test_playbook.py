@@ -87,7 +87,8 @@ def test_what_a_module_records_and_warns_of_is_heard(book: Path) -> None:
         "module.exit_json(record=[{'kind': 'file', 'name': '/etc/new', 'before': 'link'}])\n")
     book.write_text(yaml.safe_dump([{"hosts": "a", "gather_facts": False, "tasks": [
         {"name": "Something is made", "maker": {}}]}]))
-    made, warned = [], []
+    made: list[tuple[str, ...]] = []
+    warned: list[str] = []
     outcome, _ = run(book, Listener(made=lambda *thing: made.append(thing), warned=warned.append))
     assert outcome.ok
     assert made == [("a", "file", "/etc/new", "link")]
