@@ -15,6 +15,7 @@ from rich.console import Console
 
 from casa_install import init, preflight, verify
 from casa_install.credentials import VaultError
+from casa_install.engine import remains
 from casa_install.engine.converge import SIDE_BY_SIDE, Convergence, Verdict
 from casa_install.engine.interrupt import EXIT
 from casa_install.engine.journal import Journal
@@ -239,6 +240,11 @@ def remove(facility: Facility, options: argparse.Namespace, console: Console) ->
             if verdict.code:
                 _say(verdict, options, console)
                 return verdict.code
+            for line in remains.told(verdict.differences):
+                console.print(line, markup=False, soft_wrap=True)
+            if any(verdict.differences.values()):
+                kept = shutil.copy(str(verdict.logs["remove"]), str(facility.site.inventory.parent / "removal.log"))
+                console.print(f"  log:  {kept}", markup=False, soft_wrap=True)
         shutil.rmtree(facility.site.state)
         facility.credentials.vault.key.unlink(missing_ok=True)
     console.print(f"The facility {name} is gone; built programs and images stay in the cache.", markup=False)

@@ -11,6 +11,7 @@ from casa_install.engine.converge import Verdict
 from casa_install.engine.interrupt import Interrupt
 from casa_install.engine.playbook import Listener, Play
 from casa_install.engine.progress import Progress
+from casa_install.engine.remains import COMPARED, differences
 from casa_install.facility import Facility
 from casa_install.phases import PLAYBOOKS, phases_of
 
@@ -35,13 +36,14 @@ def remove_from_hosts(facility: Facility, progress: Progress) -> Verdict:
             outcome = playbook.run(facility.target, [Play(PLAYBOOKS / "remove.yml")], variables, work / "remove", log,
                                    Listener(task=lambda title: progress.step("remove", title),
                                             hosts=lambda done, total: progress.hosts("remove", done, total)),
-                                   stop=interrupt.flag)
+                                   [COMPARED], stop=interrupt.flag)
+            verdict.differences = differences(outcome, log)
             stopped = outcome.stopped or (interrupt.at_once and not outcome.ok)
             progress.end("remove", "converged" if outcome.ok else "interrupted" if stopped else "failed",
                          outcome.changed)
             verdict.interrupted = interrupt.asked
+        verdict.logs["remove"] = log
         if not outcome.ok and not stopped:
-            verdict.logs["remove"] = log
             verdict.failures["remove"] = explained(outcome.failures, facility.target, variables, work / "aftermath",
                                                    log)
     finally:
