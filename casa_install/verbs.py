@@ -9,6 +9,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -16,6 +17,7 @@ from rich.console import Console
 from casa_install import init, preflight, verify
 from casa_install.credentials import VaultError
 from casa_install.diagnose.verb import diagnose
+from casa_install.engine import remains, removal
 from casa_install.engine.converge import SIDE_BY_SIDE, Convergence, Verdict
 from casa_install.engine.interrupt import EXIT
 from casa_install.engine.journal import REMOVED, Journal
@@ -265,6 +267,15 @@ def _agreed(facility: Facility, leaving: Leaving, console: Console) -> bool:
     return True
 
 
+def _compared(verdict: Verdict, inventory: Path, console: Console) -> None:
+    """Say how the hosts differ from what they were; where one does, the log outlives the site's state."""
+    for line in remains.told(verdict.differences):
+        console.print(line, markup=False, soft_wrap=True)
+    if any(verdict.differences.values()):
+        kept = shutil.copy(str(verdict.logs[removal.NAME]), str(inventory.parent / "removal.log"))
+        console.print(f"  log:  {kept}", markup=False, soft_wrap=True)
+
+
 def _remove(facility: Facility, leaving: Leaving, options: argparse.Namespace, console: Console) -> int:
     """Take it away under the site's lock."""
     name = facility.site.settings.site_name
@@ -284,6 +295,7 @@ def _remove(facility: Facility, leaving: Leaving, options: argparse.Namespace, c
         if verdict.code:
             _say(verdict, options, console)
             return verdict.code
+        _compared(verdict, facility.site.inventory, console)
     if not leaving.whole:
         console.print(what_is_left_to_do(leaving), markup=False, soft_wrap=True)
         return CONVERGED

@@ -104,6 +104,11 @@ def processes(folder: Path) -> str:
     return "\n".join(found)
 
 
+def _no_preflight(self: Convergence) -> None:
+    """This machine is no host of a site: it is not asked, and its state is not kept."""
+    self.marks = {host.name: {"begun before": ""} for host in self.facility.site.hosts}
+
+
 def main() -> int:
     """Put the table in the place of the facility's and run the program."""
     folder = Path(sys.argv[1])
@@ -112,7 +117,7 @@ def main() -> int:
     removal.PLAYBOOKS = folder / "playbooks"  # type: ignore[attr-defined]  # it has the name from phases
     steps.STEPS.clear()
     steps.STEPS["build"] = lambda _facility, report: _build(folder, report)
-    Convergence._preflight = lambda self: None  # type: ignore[method-assign]  # this machine is no host of a site
+    Convergence._preflight = _no_preflight  # type: ignore[method-assign]
     Facility.role_variables = lambda self, role: {}  # type: ignore[method-assign]
     return cli.main([*sys.argv[2:], "--inventory", str(folder / "site" / "site.ini")])
 

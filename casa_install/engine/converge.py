@@ -17,6 +17,7 @@ from casa_install.engine.interrupt import EXIT, Interrupt, Interrupted, Reporter
 from casa_install.engine.journal import COMPLETE, Journal
 from casa_install.engine.playbook import Failure, Listener, Play
 from casa_install.engine.progress import Progress
+from casa_install.engine.remains import BEFORE
 from casa_install.facility import Facility
 from casa_install.phases import PLAYBOOKS, Phase
 
@@ -33,6 +34,8 @@ class Verdict:
     """Phase that was stopped by Ctrl-C -> its last step."""
     interrupted: bool = False
     changed: int = 0
+    differences: dict[str, list[str]] = field(default_factory=dict)
+    """After a removal: host that could be compared -> what differs from before the first apply, a line each."""
     logs: dict[str, Path] = field(default_factory=dict)
 
     @property
@@ -194,7 +197,10 @@ class Convergence:
         mark = {"phase_name": phase.name, "phase_fingerprint": fingerprint,
                 "phase_hosts": ",".join(h.name for h in hosts)}
         assert phase.playbook
-        plays = [Play(PLAYBOOKS / "begin.yml", mark), Play(phase.playbook), Play(PLAYBOOKS / "finish.yml", mark)]
+        new = [h.name for h in hosts if not self.marks.get(h.name)]
+        first = [Play(BEFORE, {"before_hosts": ",".join(new)})] if new else []
+        plays = [*first, Play(PLAYBOOKS / "begin.yml", mark), Play(phase.playbook),
+                 Play(PLAYBOOKS / "finish.yml", mark)]
         listener = Listener(task=lambda title: self._step(phase.name, title),
                             hosts=lambda done, total: self.progress.hosts(phase.name, done, total),
                             changed=lambda host, task: self.journal.change(phase.name, host, task),

@@ -17,6 +17,7 @@ from casa_install.engine.interrupt import Interrupt
 from casa_install.engine.journal import REMOVED, Journal
 from casa_install.engine.playbook import Failure, Listener, Play
 from casa_install.engine.progress import Progress
+from casa_install.engine.remains import COMPARED, differences
 from casa_install.facility import Facility
 from casa_install.leaving import Leaving
 from casa_install.phases import PLAYBOOKS, phases_of
@@ -89,7 +90,8 @@ class Removal:
                             warned=lambda text: self.progress.note(f"warning: {text}"))
         play = Play(PLAYBOOKS / "remove.yml", self._variables(farewell))
         outcome = playbook.run(self.facility.target, [play], variables, self.work / NAME, self.log, listener,
-                               stop=interrupt.flag)
+                               [COMPARED], stop=interrupt.flag)
+        self.verdict.differences = differences(outcome, self.log)
         self.verdict.changed = outcome.changed
         stopped = outcome.stopped or (interrupt.at_once and not outcome.ok)
         if stopped:
