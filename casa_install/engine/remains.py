@@ -34,5 +34,5 @@ def told(found: Mapping[str, list[str]]) -> list[str]:
         if len(lines) > SHOWN:
             said.append(f"{host}: and {len(lines) - SHOWN} more, which the log has")
     if len(as_before) < len(found):
-        said.append("(+ is new, - is gone, ~ is other than it was; it came otherwise, or was in use, and was left alone)")
+        said.append("(+ is new, - is gone, ~ is other than it was; it is not ours, or was in use, and was left alone)")
     return said

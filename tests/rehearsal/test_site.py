@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import tarfile
 from contextlib import closing
 from pathlib import Path
 from xml.etree import ElementTree
@@ -15,12 +16,13 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
+from casa_install.credentials.expiry import secret_values
 from casa_install.engine.journal import Journal
 from casa_install.engine.progress import Progress
 from casa_install.engine.removal import Removal
 from casa_install.facility import Facility
 from casa_install.leaving import Leaving, Scope
-from tests import machine
+from tests import machine, watch
 from tests.rehearsal.conftest import INVENTORY, STATE, Program, changes, killed_in, left_on, on_host, started
 from tests.scenarios import ON_THE_REHEARSAL, run_scenario
 
@@ -33,7 +35,11 @@ def test_a_run_is_killed_in_the_middle_of_a_phase(casa: Program, phase: str, aft
 
 
 def test_the_next_run_converges_and_proves_a_users_day(casa: Program) -> None:
-    done = casa("apply")
+    with watch.CommandLines() as watched:
+        done = casa("apply")
+    with closing(Facility.open(INVENTORY)) as facility:
+        assert watch.found_in(watched.seen, secret_values(facility.site, facility.credentials)) == set()
+    assert any("condor_master" in line for line in watched.seen)
     assert done.returncode == 0
     assert f"Users log in at https://hub.{DOMAIN}/" in done.stdout
     assert re.search(r"^verified: (\d+) of \1 checks passed$", done.stdout, re.MULTILINE)
@@ -50,6 +56,39 @@ def test_a_converged_site_stands_in_nobodys_way(casa: Program) -> None:
     done = casa("check", "--json")
     told = json.loads(done.stdout)
     assert (told["refusals"], told["warnings"], done.returncode) == ([], [], 0)
+
+
+OF_HOSTS = {
+    "kube-1": ("containers", "journal/kubelet.service", "kubernetes/cilium", "kubernetes/events", "kubernetes/objects"),
+    "gateway-1": ("containers", "journal/containerd.service", "network"),
+    "condor-1": ("condor", "journal/condor.service", "logs/condor/SchedLog", "logs/condor/NegotiatorLog"),
+    "exec-1": ("condor", "logs/condor/StartLog"),
+    "xcache-1": ("journal/xrootd@xcache.service", "logs/xrootd/xcache/xrootd.log"),
+    "dns-1": ("dns", "journal/named.service", "journal/casa-registry.service"),
+}
+"""Host -> some of what a diagnosis must hold of it."""
+
+
+def test_a_diagnosis_holds_every_daemons_words_and_no_secret(casa: Program, tmp_path: Path) -> None:
+    archive = tmp_path / "diagnosis.tar.gz"
+    assert casa("diagnose", "--output", str(archive)).returncode == 0
+    with tarfile.open(archive) as tar:
+        texts = {member.name.partition("/")[2]: file.read().decode() for member in tar
+                 if (file := tar.extractfile(member))}
+    wanted = {f"hosts/{host}/{name}.txt" for host, names in OF_HOSTS.items() for name in names}
+    assert sorted(wanted - texts.keys()) == []
+    assert "Ready" in texts["hosts/kube-1/kubernetes/objects.txt"]
+    assert "KubeProxyReplacement" in texts["hosts/kube-1/kubernetes/cilium.txt"]
+    assert "slot1@exec-1.casa.test" in texts["hosts/condor-1/condor.txt"]
+    assert any(name.startswith("hosts/kube-1/kubernetes/pods/casa-hub/hub-") for name in texts)
+    kept = [path.read_text(errors="replace") for path in STATE.rglob("*")
+            if path.is_file() and path.suffix in (".log", ".sqlite", ".sqlite-wal")]
+    assert len(kept) > len(OF_HOSTS)
+    with closing(Facility.open(INVENTORY)) as facility:
+        secrets = secret_values(facility.site, facility.credentials)
+    assert len(secrets) > len(OF_HOSTS)
+    assert watch.found_in([*texts, *texts.values()], secrets) == set()
+    assert watch.found_in(kept, secrets) == set()
 
 
 def test_plan_and_status_speak_of_every_phase(casa: Program) -> None:
