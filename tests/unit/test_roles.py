@@ -115,3 +115,20 @@ def test_ansible_refuses_before_the_roles_first_task(tmp_path: Path) -> None:
     ran = [name for task in tasks if (name := task["task"]["name"]) != "Refused" and name not in refused
            and not name.startswith("Role ")]
     assert ran == []
+
+
+def _notifying(tasks: Any) -> Iterator[dict[str, Any]]:
+    """Tasks that notify a handler, those of blocks too."""
+    for task in tasks or ():
+        yield from _notifying(task.get("block"))
+        if "notify" in task:
+            yield task
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_what_a_killed_run_has_not_restarted_the_next_one_restarts(role: str) -> None:
+    """A handler hangs on a comparison of times, never on a change: the next run would not see that one."""
+    for path in sorted((ROOT / "roles" / role / "tasks").glob("*.yml")):
+        for task in _notifying(loaded(path)):
+            command = task.get("ansible.builtin.shell", {}).get("cmd", "")
+            assert "-newer" in command, f"{path.name}: {task['name']}"
