@@ -13,13 +13,14 @@ from pathlib import Path
 
 import yaml
 
-from casa_install import cli, phases, steps
+from casa_install import cli, phases, steps, verify
 from casa_install.engine import removal
 from casa_install.engine.converge import Convergence
 from casa_install.engine.interrupt import Reporter
 from casa_install.facility import Facility
 from casa_install.phases import Phase
 from casa_install.supply.runner import Runner
+from casa_install.verify.context import Check, Context
 from tests.unit import site_inventories
 
 TABLE = (
@@ -78,6 +79,12 @@ def _build(folder: Path, report: Reporter) -> int:
     return 2
 
 
+async def _prove(folder: Path, context: Context) -> str:
+    """A check that takes long on a host."""
+    there = f"{folder}/verify"
+    return await context.on("dns-1", "sh", "-c", f"touch {there}.began; sleep $(cat {folder}/long); touch {there}.done")
+
+
 def command(folder: Path, *arguments: str) -> list[str]:
     """The command line that runs it; its process is the program's own."""
     marks = folder / "marks"
@@ -117,6 +124,8 @@ def main() -> int:
     removal.PLAYBOOKS = folder / "playbooks"  # type: ignore[attr-defined]  # it has the name from phases
     steps.STEPS.clear()
     steps.STEPS["build"] = lambda _facility, report: _build(folder, report)
+    check = Check("long", "A check takes long", functools.partial(_prove, folder))
+    verify.stages = lambda _: ((check,),)  # type: ignore[assignment]
     Convergence._preflight = _no_preflight  # type: ignore[method-assign]
     Facility.role_variables = lambda self, role: {}  # type: ignore[method-assign]
     return cli.main([*sys.argv[2:], "--inventory", str(folder / "site" / "site.ini")])

@@ -195,6 +195,24 @@ def test_chosen_phases_run_and_no_other(runs: Runs) -> None:
         assert ("task path: " in log.read_text()) == ("-vv" in words), "the log has what -v asks for"
 
 
+def test_ctrl_c_stops_a_verification(runs: Runs) -> None:
+    program = runs.start()
+    runs.until("verify.began")
+    os.killpg(program.pid, signal.SIGINT)
+    said = output(program)
+    assert program.returncode == 130
+    assert "Converged: " in said
+    assert "Stopped; the same command goes on from here." in said
+    assert "Traceback" not in said
+    runs.until_nothing_is_left()
+    assert runs.newest()["run"] == ("interrupted", None, None)
+    with closing(sqlite3.connect(runs.folder / "site" / ".casa" / "journal.sqlite")) as journal:
+        assert journal.execute("select count(*) from verification").fetchone() == (0,), "nothing was proved"
+    program = runs.start()
+    assert "verified: 1 of 1 checks passed" in output(program)
+    assert program.returncode == 0
+
+
 def test_a_virtual_host_is_no_process_of_the_run_that_boots_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(RUN_MARK, "lab of the test of runs")
     with subprocess.Popen(["sleep", "60"]) as marked:

@@ -162,3 +162,20 @@ def test_a_role_claims_all_that_it_writes(role: str) -> None:
 def test_roles_that_claim_are_all_looked_at() -> None:
     assert {role for role in ROLES if f"{role}_paths" in loaded(ROOT / "roles" / role / "vars" / "debian.yml")} == set(
         SAMPLES)
+
+
+def _notifying(tasks: Any) -> Iterator[dict[str, Any]]:
+    """Tasks that notify a handler, those of blocks too."""
+    for task in tasks or ():
+        yield from _notifying(task.get("block"))
+        if "notify" in task:
+            yield task
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_what_a_killed_run_has_not_restarted_the_next_one_restarts(role: str) -> None:
+    """A handler hangs on a comparison of times, never on a change: the next run would not see that one."""
+    for path in sorted((ROOT / "roles" / role / "tasks").glob("*.yml")):
+        for task in _notifying(loaded(path)):
+            command = task.get("ansible.builtin.shell", {}).get("cmd", "")
+            assert "-newer" in command, f"{path.name}: {task['name']}"
