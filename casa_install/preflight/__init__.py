@@ -49,11 +49,12 @@ CHECKS = (
                     "a warning below what they want and where execute points offer more than there is",
           resources.memory),
     Check("disk", "room on each file system where data go, for all its directories together; refused below what "
-                  "programs and images need, a warning below what a facility wants to live in; file systems mounted noexec "
-                  "where programs run are refused",
+                  "programs and images need, a warning below what a facility wants to live in; file systems mounted "
+                  "noexec where programs run are refused",
           resources.disks),
     Check("kernel", "version, options or modules, cgroup v2 and its controllers on Kubernetes nodes, namespaces of "
-                    "users on execute points; refused without; SELinux that enforces and reboots after upgrades are warnings",
+                    "users on execute points; refused without; SELinux that enforces and reboots after upgrades are "
+                    "warnings",
           kernel.kernel),
     Check("names", "the host's own name, the site's names in `/etc/hosts`, the name of its address and the "
                    "site's names by its name service; wrong ones in `/etc/hosts` are refused, an own name at a "
