@@ -27,6 +27,7 @@ from casa_install.engine import playbook
 from casa_install.engine.playbook import Listener, Play
 from casa_install.facility import Facility
 from casa_install.phases import PLAYBOOKS
+from casa_install.preflight.delegation import ask
 
 _TASK = "Logs and states are read"
 
@@ -80,7 +81,7 @@ def _ask(facility: Facility, known: dict[str, str], hosts: Path, work: Path, dia
                            work / "ask", log, Listener(), (*preflight.TASKS, _TASK))
     later = [failure for failure in outcome.failures if failure.task == _TASK]
     outcome.failures = [failure for failure in outcome.failures if failure.task != _TASK]
-    findings = preflight.judge(site, outcome, dt.datetime.now(dt.UTC))
+    findings = preflight.judge(site, outcome, dt.datetime.now(dt.UTC), ask(site))
     diagnosis.findings = [f"{'refused' if found.refusal else 'warning'}: {found}" for found in findings.found]
     answered = {host: result for (host, task), result in outcome.results.items() if task == _TASK}
     for host in site.hosts:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from casa_install.engine import playbook
 from casa_install.engine.playbook import Listener, Outcome, Play
 from casa_install.facility import Facility
 from casa_install.phases import PLAYBOOKS
-from casa_install.preflight import access, components, network, resources
+from casa_install.preflight import access, components, kernel, network, resources
 from casa_install.preflight.authorities import authorities
+from casa_install.preflight.delegation import Answers, ask, delegation
 from casa_install.preflight.facts import Facts
 from casa_install.preflight.findings import Finding, Findings
 from casa_install.preflight.software import programs, software
@@ -42,24 +44,33 @@ CHECKS = (
     Check("access", "ssh, host key, root rights and Python; refused without"),
     Check("system", "Debian 13; others are refused"),
     Check("clock", "more than 30 s from the installing machine's or another host's is refused, more than 2 s is "
-                   "a warning"),
+                   "a warning, and a daemon for it that does not run or has not set it yet", resources.keeping),
     Check("memory", "memory and cores for all components of the host together; refused below what programs need, "
                     "a warning below what they want and where execute points offer more than there is",
           resources.memory),
     Check("disk", "room on each file system where data go, for all its directories together; refused below what "
-                  "programs and images need, a warning below what a facility wants to live in", resources.disks),
-    Check("kernel", "cgroup v2 on Kubernetes nodes; refused without", resources.kernel),
-    Check("names", "the host's own name, the site's names in `/etc/hosts`, the name of its address; wrong ones are "
-                   "refused, an own name at a loopback address and a foreign reverse name are warnings", network.names),
+                  "programs and images need, a warning below what a facility wants to live in; file systems mounted "
+                  "noexec where programs run are refused",
+          resources.disks),
+    Check("kernel", "version, options or modules, cgroup v2 and its controllers on Kubernetes nodes, namespaces of "
+                    "users on execute points; refused without; SELinux that enforces and reboots after upgrades are "
+                    "warnings",
+          kernel.kernel),
+    Check("names", "the host's own name, the site's names in `/etc/hosts`, the name of its address and the "
+                   "site's names by its name service; wrong ones in `/etc/hosts` are refused, an own name at a "
+                   "loopback address and wrong answers of the name service are warnings", network.names),
     Check("ports", "ports of the site's daemons that another program holds are refused", network.ports),
-    Check("ways", "the hosts that will talk reach each other; refused where there is no route, a warning where a "
-                  "connection or a packet of the link's MTU does not come through", network.ways),
+    Check("ways", "the hosts that will talk reach each other; refused where there is no route or a router "
+                  "between nodes, a warning where a port that is needed or a packet of the link's MTU does not come "
+                  "through", network.ways),
     Check("firewall", "firewalld, ufw and chains of the packet filter that drop what comes in are warnings",
           network.firewalls),
     Check("software", "programs of a component that the site did not install: refused where a role would damage "
                       "them, a warning where they stay as they are", software),
     Check("authorities", "certificates of `casa_trusted_cas`; refused outside of their time, a warning in their last "
                          "30 days"),
+    Check("delegation", "the installing machine's name service gives `hub` and the wildcards the public address; a "
+                        "warning where it does not, with the records to ask for"),
 )
 """Everything that a preflight looks at."""
 
@@ -73,8 +84,10 @@ def look(facility: Facility, workspace: Path, log: Path) -> Findings:
     site = facility.site
     variables = workspace / f"{NAME}.vault"
     facility.write_variables(set(), variables)
-    outcome = playbook.run(facility.target, [question(site)], variables, workspace / NAME, log, Listener(), TASKS)
-    return judge(site, outcome, dt.datetime.now(dt.UTC))
+    with ThreadPoolExecutor(1) as pool:
+        answers = pool.submit(ask, site)
+        outcome = playbook.run(facility.target, [question(site)], variables, workspace / NAME, log, Listener(), TASKS)
+    return judge(site, outcome, dt.datetime.now(dt.UTC), answers.result())
 
 
 def question(site: Site) -> Play:
@@ -84,11 +97,13 @@ def question(site: Site) -> Play:
 
 def asked(site: Site, host: Host) -> dict[str, Any]:
     """What a host is asked for beyond what every host tells."""
-    return {"address": str(host.address), "paths": sorted({place.path for place in resources.places(site, host)}),
-            "programs": programs(host), "peers": [[str(peer.address), 22] for peer in components.peers(site, host)]}
+    paths = {resources.PACKAGES, *(place.path for place in resources.places(site, host))}
+    return {"address": str(host.address), "paths": sorted(paths), "programs": programs(host),
+            "features": kernel.asked(site, host), "names": network.asked(site),
+            "peers": [[str(peer.address), ports] for peer, ports in components.peers(site, host).items()]}
 
 
-def judge(site: Site, outcome: Outcome, now: dt.datetime) -> Findings:
+def judge(site: Site, outcome: Outcome, now: dt.datetime, answers: Answers) -> Findings:
     """What the answers of all hosts mean."""
     told = {host: Facts.model_validate(json.loads(outcome.results[host.name, _FACTS]["stdout"]))
             for host in site.hosts if (host.name, _FACTS) in outcome.results}
@@ -97,6 +112,7 @@ def judge(site: Site, outcome: Outcome, now: dt.datetime) -> Findings:
                      "mend what the log shows", refusal=True)
              for failure in outcome.failures if failure.host not in names]
     found += authorities(site, now)
+    found += delegation(site, answers, serves=any("dns" in told[h].marks for h in site.group("dns") if h in told))
     clocks = list(resources.clocks({host: resources.ahead(facts, outcome.received[host.name, _FACTS])
                                     for host, facts in told.items()}))
     for host in site.hosts:

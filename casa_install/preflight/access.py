@@ -15,9 +15,11 @@ SUPPORTED = (("debian", "13"),)
 
 # In both tables the last expression is empty and fits everything.
 UNREACHABLE = (
-    Cause("Host key verification failed", "its host key is unknown or has changed",
-          "compare its host key's fingerprint on its console, then put the key into known_hosts "
-          "(ssh-keygen -R removes an old one)"),
+    Cause("Host key for .* has changed", "its host key has changed",
+          "find out why: the host was installed anew, or another one answers; then remove the old key (ssh-keygen -R) "
+          "and log in once"),
+    Cause("Host key verification failed", "its host key is unknown",
+          "compare its host key's fingerprint on its console, then log in once, so that the key is in known_hosts"),
     Cause("Permission denied", "its sshd does not let the account in",
           "put the public key into the account's authorized_keys, or correct ansible_user or "
           "ansible_ssh_private_key_file"),

@@ -83,12 +83,18 @@ COMPONENTS = (
 )
 
 TALK = (
-    (tuple(dict.fromkeys((*_NODES, *_POOL, "xcache", "origin", "dns", "registry"))), ("dns", "registry")),
-    (_NODES, (*_NODES, "xcache", "condor_access")),
-    (_POOL, ("condor_manager", "condor_access", "condor_execute", "xcache", "gateway")),
-    (("xcache",), ("origin",)),
+    ((*_NODES, *_POOL, "xcache", "origin", "dns", "registry"), ("dns",), (53,)),
+    ((*_NODES, "condor_execute"), ("registry",), (5000,)),
+    (_NODES, ("kube_control",), (6443,)),
+    (("kube_control",), _NODES, (10250,)),
+    (_NODES, _NODES, ()),
+    (_NODES, ("condor_access",), (9618,)),
+    (_POOL, _POOL, (9618,)),
+    (_POOL, ("gateway",), ()),
+    ((*_NODES, "condor_execute"), ("xcache",), (XROOTD,)),
+    (("xcache",), ("origin",), (XROOTD,)),
 )
-"""Hosts of these groups connect to hosts of those."""
+"""Hosts of these groups connect to these TCP ports of hosts of those; without ports, pods do that have their own."""
 
 
 def of(host: Host) -> tuple[Component, ...]:
@@ -96,7 +102,12 @@ def of(host: Host) -> tuple[Component, ...]:
     return tuple(c for c in COMPONENTS if set(c.groups) & set(host.groups))
 
 
-def peers(site: Site, host: Host) -> tuple[Host, ...]:
-    """Other hosts that this one connects to, in the inventory's order."""
-    groups = {group for sources, targets in TALK if set(sources) & set(host.groups) for group in targets}
-    return tuple(h for h in site.hosts if h.name != host.name and groups & set(h.groups))
+def peers(site: Site, host: Host) -> dict[Host, list[int]]:
+    """Other hosts that this one connects to, in the inventory's order, each with its TCP ports."""
+    found: dict[Host, list[int]] = {}
+    for other in site.hosts:
+        ways = [ports for sources, targets, ports in TALK
+                if set(sources) & set(host.groups) and set(targets) & set(other.groups)]
+        if ways and other.name != host.name:
+            found[other] = sorted({port for ports in ways for port in ports})
+    return found

@@ -16,6 +16,19 @@ class Space(_Frozen):
     free: int
     """Bytes that programs may still write."""
     size: int
+    noexec: bool
+    """Whether programs there cannot be run."""
+
+
+class Kept(_Frozen):
+    """How the clock is kept."""
+
+    daemon: str
+    """The running daemon's process; empty when there is none."""
+    installed: bool
+    """Whether a package that keeps the clock is installed."""
+    right: bool
+    """Whether the kernel has been told that its clock is right."""
 
 
 class Listener(_Frozen):
@@ -33,8 +46,10 @@ class Peer(_Frozen):
     """What became of the attempt to reach another host."""
 
     address: str
-    tcp: str
-    """Why no connection came about; empty when the peer answered."""
+    silent: dict[int, str]
+    """TCP port that does not answer -> why; a port that refuses has answered."""
+    router: str
+    """The router on the way; empty when both are on one link."""
     ping: bool | None
     """None where there is no ping."""
     whole: bool | None
@@ -56,6 +71,19 @@ class Facts(_Frozen):
     cores: int
     cgroup: int
     """Version of the hierarchy at /sys/fs/cgroup."""
+    controllers: list[str]
+    """Controllers of cgroups that can be used."""
+    release: str
+    """The running kernel's."""
+    features: dict[str, bool | None]
+    """Option of the kernel -> whether it is there; None where the kernel's settings are unknown."""
+    no_namespaces: str
+    """The kernel's setting that keeps users from making namespaces; empty when there is none."""
+    enforcing: bool
+    """Whether SELinux enforces."""
+    kept: Kept
+    reboots: bool
+    """Whether the host reboots by itself after upgrades."""
     spaces: dict[str, Space]
     programs: dict[str, str]
     """Program that is installed -> its path."""
@@ -65,6 +93,8 @@ class Facts(_Frozen):
     """Name in the hosts file -> its addresses."""
     reverse: list[str]
     """Names of the host's own address."""
+    forward: dict[str, list[str]]
+    """Name of the site -> addresses that the host's name service gives it."""
     mtu: int
     """MTU of the interface with the host's address; 0 when no interface has it."""
     peers: list[Peer]

@@ -23,8 +23,15 @@ def _wanted(site: Site) -> dict[str, str]:
     return named | {site.fqdn(name): address for name, address in full.items()}
 
 
+def asked(site: Site) -> list[str]:
+    """Names of the site that each host looks up; none that nobody delegates, so that no question leaves a rehearsal."""
+    if site.settings.rehearsal or site.settings.domain.endswith(".test"):
+        return []
+    return [site.fqdn(name) for name in ("api", "hub", "registry", "xcache")]
+
+
 def names(site: Site, host: Host, facts: Facts) -> Iterator[Finding]:
-    """The host's own name, what its hosts file says of the site's names, and the name of its address."""
+    """The host's own name, what its hosts file and name service say of the site's names, the name of its address."""
     short = facts.name.partition(".")[0]
     if short != host.name:
         yield refusal(host, "names", f"calls itself {facts.name}",
@@ -41,6 +48,12 @@ def names(site: Site, host: Host, facts: Facts) -> Iterator[Finding]:
                               "else can use")
             else:
                 yield refusal(host, "names", problem, "correct or remove the line")
+    for name, found in facts.forward.items():
+        # what the hosts file says is told above
+        if found and found != [_wanted(site)[name]] and name not in facts.hosts:
+            yield warning(host, "names", f"its name service gives {name} the address {found[0]}, which is "
+                          f"{_wanted(site)[name]}", "correct the record, or let the delegation lead to the site's own "
+                          "name servers")
     if facts.reverse and not set(own) & {name.lower() for name in facts.reverse}:
         yield warning(host, "names", f"its address belongs to {facts.reverse[0]} by the host's name service",
                       f"let the reverse record of {host.address} say {site.fqdn(host)}")
@@ -74,17 +87,22 @@ def ways(site: Site, host: Host, facts: Facts) -> Iterator[Finding]:
     if not facts.mtu:
         yield warning(host, "ways", f"no interface of it has the address {host.address}",
                       "write the host's own address in ansible_host: daemons listen on it and others connect to it")
-    named = {str(other.address): other.name for other in site.hosts}
+    named = {str(other.address): other for other in site.hosts}
     for peer in facts.peers:
-        yield from _way(host, facts, peer, named[peer.address])
+        other = named[peer.address]
+        if peer.router and {host, other} <= set(site.nodes):
+            yield refusal(host, "ways", f"reaches {other.name} ({peer.address}) by the router {peer.router}",
+                          "put all Kubernetes nodes on one link: packets of pods go from node to node")
+        yield from _way(host, facts, peer, other.name)
 
 
 def _way(host: Host, facts: Facts, peer: Peer, name: str) -> Iterator[Finding]:
-    to = f"{name} ({peer.address})"
-    if peer.tcp and not peer.ping and peer.tcp in NO_WAY:
-        yield refusal(host, "ways", f"does not reach {to}: {peer.tcp}", "mend the routes between the two hosts")
-    elif peer.tcp:
-        yield warning(host, "ways", f"cannot connect to port 22 of {to}: {peer.tcp}",
+    to, why = f"{name} ({peer.address})", next(iter(peer.silent.values()), "")
+    if why in NO_WAY and not peer.ping:
+        yield refusal(host, "ways", f"does not reach {to}: {why}", "mend the routes between the two hosts")
+    elif peer.silent:
+        ports = ", ".join(map(str, peer.silent))
+        yield warning(host, "ways", f"cannot connect to tcp port {ports} of {to}: {why}",
                       "let firewalls on the hosts and between them pass the site's own traffic")
     elif peer.ping and peer.whole is False:
         yield warning(host, "ways", f"packets of its MTU of {facts.mtu} do not reach {to}",

@@ -1,4 +1,4 @@
-"""Judges clock, memory, cores, room on disks and the kernel's interfaces."""
+"""Judges clock, memory, cores and room on disks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from casa_install.preflight.facts import Facts
 from casa_install.preflight.findings import Finding, refusal, warning
 from casa_install.site.model import Host, Site
 
+PACKAGES = "/var/lib/dpkg"
 BELIEVED = 30
 """Seconds between two clocks from which on certificates and tokens are no longer believed."""
 NOTICED = 2
 """Seconds between two clocks that no time service would leave."""
 FULL = 0.25
 """GiB that must be free where a component already stands: what it needed it has taken."""
+EXECUTED = {PACKAGES: "packages run their scripts there", "/var/lib/condor": "jobs run their programs there",
+            "/var/lib/casa": "jobs run their programs there"}
+"""Where programs are run, and which. (A container's file system is executable whatever lies below it.)"""
 SET_CLOCK = "let a time service set it (timedatectl set-ntp true; chronyc tracking)"
 
 
@@ -43,6 +47,19 @@ def clocks(hosts: Mapping[Host, float]) -> Iterator[Finding]:
         if close[last] - close[first] > BELIEVED:
             yield refusal(last, "clock", f"its clock is {close[last] - close[first]:.0f} s ahead of {first.name}'s",
                           SET_CLOCK)
+
+
+def keeping(site: Site, host: Host, facts: Facts) -> Iterator[Finding]:
+    """Whether a daemon keeps the clock; where no package is there for it, the site installs one."""
+    kept = facts.kept
+    if site.settings.rehearsal:
+        return
+    if not kept.daemon and kept.installed:
+        yield warning(host, "clock", "the daemon that keeps its clock is installed and does not run",
+                      "start it (systemctl enable --now chrony, or systemd-timesyncd)")
+    elif kept.daemon and not kept.right:
+        yield warning(host, "clock", f"{kept.daemon} has not set its clock yet",
+                      "let it reach a time server (chronyc sources, or timedatectl timesync-status)")
 
 
 def memory(site: Site, host: Host, facts: Facts) -> Iterator[Finding]:
@@ -83,6 +100,10 @@ def disks(site: Site, host: Host, facts: Facts) -> Iterator[Finding]:
     devices: dict[int, list[tuple[Place, bool]]] = {}
     for place, phases in places(site, host).items():
         devices.setdefault(facts.spaces[place.path].device, []).append((place, facts.begun(phases)))
+    for path, why in EXECUTED.items():
+        if path in facts.spaces and facts.spaces[path].noexec:
+            yield refusal(host, "disk", f"{path} is on a file system that is mounted noexec, and {why}",
+                          "mount it with exec (/etc/fstab)")
     for found in devices.values():
         paths = ", ".join(place.path for place, _ in found)
         free = facts.spaces[found[0][0].path].free / GIB
@@ -96,8 +117,3 @@ def disks(site: Site, host: Host, facts: Facts) -> Iterator[Finding]:
                           "comfortable", remedy)
 
 
-def kernel(site: Site, host: Host, facts: Facts) -> Iterator[Finding]:
-    """Kubelet refuses cgroup v1; virtual hosts, which may have it, are told to bear it."""
-    if host in site.nodes and facts.cgroup != 2 and not site.settings.rehearsal:
-        yield refusal(host, "kernel", "has cgroup v1, which Kubernetes no longer supports",
-                      "boot it with systemd.unified_cgroup_hierarchy=1 on the kernel's command line")

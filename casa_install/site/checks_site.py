@@ -18,9 +18,12 @@ from casa_install.site.model import Host, Profile
 from casa_install.site.problems import Place, Problems
 from casa_install.site.values import place_of
 
-PRIVATE_DOMAINS = ("test", "internal", "lan", "home.arpa", "localhost", "localdomain", "home", "corp", "private",
+PRIVATE_DOMAINS = ("test", "internal", "lan", "home.arpa", "localdomain", "home", "corp", "private",
                    "intranet")
 """Domains that no public name server delegates."""
+_OF_OTHERS = {".local": "are looked for by multicast, and inside Kubernetes",
+              ".localhost": "always mean the machine that asks", ".arpa": "are those of addresses"}
+"""Ends of domains -> why a site's names cannot be below them."""
 RESERVED_USERS = frozenset({"condor", "root", "condorpool", "password", "family", "nobody"})
 """Identities of HTCondor's daemons and of the system, for whom the credentials service makes nothing."""
 _NODE_BITS = 24  # each Kubernetes node takes a /24 of the pod network
@@ -50,6 +53,7 @@ class SiteChecks:
 
     def run(self, hosts: Sequence[Host]) -> None:
         """All of them."""
+        self.domain()
         self.networks()
         self.node_networks(hosts)
         self.public_address(hosts)
@@ -61,6 +65,16 @@ class SiteChecks:
         self.service_certificate()
         self.endpoints(hosts)
         self.job_containers(hosts)
+
+    def domain(self) -> None:
+        """Name servers are asked for the domain, and for names in it."""
+        domain = self.values.get("domain")
+        if isinstance(domain, str):
+            for ending, why in _OF_OTHERS.items():
+                if f".{domain}".endswith(ending) and not f".{domain}".endswith(".home.arpa"):
+                    self.problems.add(self.place("domain"), f"casa_domain is {domain}, and names that end with "
+                                      f"{ending} {why}", "write another domain, such as casa.internal")
+                    self.values = {name: value for name, value in self.values.items() if name != "domain"}
 
     def networks(self) -> None:
         """Networks are of use and do not overlap."""
@@ -118,6 +132,7 @@ class SiteChecks:
         for index, address in enumerate(given):
             wrong = ("is there already" if address in given[:index]
                      else f"is {own[address]}, which would ask itself" if address in own
+                     else "is casa_public_address" if address == self.values.get("public_address")
                      else next((f"is inside {name} ({net})" for name, net in inside.items() if address in net), None)
                      or ("is no other host's address" if any(address in net for net in _UNUSABLE) else None))
             if wrong:

@@ -93,7 +93,7 @@ CASES = (
          (r"no root rights, sudo asks for a password: Missing sudo password; let ansible_user use sudo",
           r"runs AlmaLinux 9\.6 \(Sage Margay\); install Debian 13")),
     Case("dns-1", reached="ansible_ssh_common_args='-o UserKnownHostsFile=/dev/null -o IdentitiesOnly=yes'",
-         told=(r"its host key is unknown or has changed: Host key verification failed; "
+         told=(r"its host key is unknown: Host key verification failed; "
                r"compare its host key's fingerprint .*known_hosts",)),
 )
 SUDO_PASSWORDS = {"condor-1": "right", "exec-2": "wrong", "exec-5": "right"}

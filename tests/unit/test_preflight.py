@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 from casa_install import preflight
 from casa_install.engine.playbook import Failure, Outcome
 from casa_install.preflight import components, docs
+from casa_install.preflight.delegation import Answers, ask
 from casa_install.preflight.facts import Facts
 from casa_install.preflight.findings import Findings
 from casa_install.site.model import Host, Site
@@ -42,15 +43,21 @@ def facts(site: Site, host: Host) -> dict[str, Any]:
     asked = preflight.asked(site, host)
     return {
         "clock": 1000.5, "sent": SENT, "marks": {}, "name": host.name, "memory": 256 * GIB, "cores": 64, "cgroup": 2,
-        "spaces": {path: {"device": 1, "free": 900 * GIB, "size": 1000 * GIB} for path in asked["paths"]},
+        "controllers": ["cpuset", "cpu", "io", "memory", "hugetlb", "pids"], "release": "6.12.48+deb13-amd64",
+        "features": dict.fromkeys(asked["features"], True), "no_namespaces": "", "enforcing": False, "reboots": False,
+        "kept": {"daemon": "chronyd", "installed": True, "right": True}, "forward": {},
+        "spaces": {path: {"device": 1, "free": 900 * GIB, "size": 1000 * GIB, "noexec": False}
+                   for path in asked["paths"]},
         "programs": {}, "docker_is_ours": False, "reverse": [site.fqdn(host)], "mtu": 1500, "drops": [],
         "listeners": [{"protocol": "tcp", "address": "0.0.0.0", "port": 22, "program": "sshd", "pid": 9}],  # noqa: S104
         "hosts": {"localhost": ["127.0.0.1"], host.name: [str(host.address)]},
-        "peers": [{"address": address, "tcp": "", "ping": True, "whole": True} for address, _ in asked["peers"]],
+        "peers": [{"address": address, "silent": {}, "router": "", "ping": True, "whole": True}
+                  for address, _ in asked["peers"]],
     }
 
 
-def judged(site: Site, changed: Mapping[str, Mapping[str, Any]], failures: tuple[Failure, ...] = ()) -> Findings:
+def judged(site: Site, changed: Mapping[str, Mapping[str, Any]], failures: tuple[Failure, ...] = (),
+           answers: Answers | None = None) -> Findings:
     """Findings on a site whose hosts differ from good ones as told."""
     outcome = Outcome(failures=list(failures))
     silent = {failure.host for failure in failures}
@@ -60,7 +67,7 @@ def judged(site: Site, changed: Mapping[str, Mapping[str, Any]], failures: tuple
             said = facts(site, host) | dict(changed.get(host.name, {}))
             outcome.results[host.name, "Facts are read"] = {"stdout": json.dumps(said)}
             outcome.received[host.name, "Facts are read"] = RECEIVED
-    return preflight.judge(site, outcome, NOW)
+    return preflight.judge(site, outcome, NOW, answers or {})
 
 
 def listener(port: int, program: str, address: str = "0.0.0.0", protocol: str = "tcp") -> dict[str, Any]:  # noqa: S104
@@ -72,7 +79,7 @@ def listener(port: int, program: str, address: str = "0.0.0.0", protocol: str = 
 def spaces(site: Site, host: str, free: float, **more: Any) -> dict[str, Any]:
     """All directories of a host on a file system with that many GiB free."""
     [one] = [each for each in site.hosts if each.name == host]
-    return {"spaces": {path: {"device": 1, "free": int(free * GIB), "size": 1000 * GIB}
+    return {"spaces": {path: {"device": 1, "free": int(free * GIB), "size": 1000 * GIB, "noexec": False}
                        for path in preflight.asked(site, one)["paths"]}} | more
 
 
@@ -91,6 +98,21 @@ def test_good_hosts_have_no_findings(site: Site) -> None:
     ("exec-1", {"memory": 90 * GIB}, False, "casa_condor_memory=98304 is more than its 92160 MiB; write less"),
     ("exec-1", {"cores": 8}, False, "casa_condor_cpus=24 is more than its 8 cores; write less"),
     ("kube-2", {"cgroup": 1}, True, "has cgroup v1, which Kubernetes no longer supports; boot it with"),
+    ("kube-2", {"controllers": ["cpu", "pids"]}, True,
+     "its cgroups do not control cpuset, memory; take cgroup_disable"),
+    ("kube-2", {"release": "5.4.0-9-amd64"}, True, "runs the kernel 5.4.0-9-amd64, and Cilium needs 5.10; install"),
+    ("kube-2", {"features": {"VETH": True, "NET_CLS_BPF": False, "OVERLAY_FS": False}}, True,
+     "its kernel 6.12.48+deb13-amd64 has neither these options nor their modules: NET_CLS_BPF, OVERLAY_FS; install"),
+    ("exec-1", {"no_namespaces": "user.max_user_namespaces"}, True,
+     "user.max_user_namespaces keeps users from making namespaces, which apptainer needs; change it in"),
+    ("exec-1", {"enforcing": True}, False, "SELinux enforces, and what is installed has no labels of its own; write"),
+    ("exec-1", {"reboots": True}, False, "reboots by itself after upgrades, which ends what users run there; write"),
+    ("exec-1", {"kept": {"daemon": "", "installed": True, "right": True}}, False,
+     "the daemon that keeps its clock is installed and does not run; start it"),
+    ("exec-1", {"kept": {"daemon": "chronyd", "installed": True, "right": False}}, False,
+     "chronyd has not set its clock yet; let it reach a time server"),
+    ("exec-1", {"forward": {"hub.casa.lan": ["10.9.9.9"]}}, False,
+     "its name service gives hub.casa.lan the address 10.9.9.9, which is 10.1.0.200; correct the record"),
     ("kube-2", {"name": "node17.lan"}, True, "calls itself node17.lan; rename it (hostnamectl set-hostname kube-2)"),
     ("kube-2", {"hosts": {"kube-2": ["127.0.1.1"]}}, False,
      "its /etc/hosts gives kube-2 the address 127.0.1.1, which is 10.1.0.12; write 10.1.0.12 there"),
@@ -141,6 +163,11 @@ def test_what_stands_in_the_way_is_one_finding_with_a_remedy(site: Site, host: s
                 "marks": {"kubernetes": ""}}),
     ("exec-1", {"programs": {"dockerd": "/usr/bin/dockerd"}}),  # jobs run in apptainer
     ("exec-1", {"reverse": []}),
+    ("exec-1", {"forward": {"hub.casa.lan": ["10.1.0.200"], "api.casa.lan": []}}),
+    ("exec-1", {"kept": {"daemon": "", "installed": False, "right": False}}),  # the site installs one
+    ("kube-2", {"features": {"VETH": None, "OVERLAY_FS": None}}),  # nobody knows
+    ("kube-2", {"no_namespaces": "user.max_user_namespaces"}),  # runs no jobs
+    ("exec-1", {"release": "5.4.0", "controllers": []}),  # no node
     ("exec-1", {"hosts": {"kube-2": ["10.1.0.12", "fd00::12"], "somebody": ["10.1.0.99"]}}),
 ])
 def test_what_is_ours_or_harmless_is_no_finding(site: Site, host: str, said: dict[str, Any]) -> None:
@@ -169,19 +196,62 @@ def test_a_component_that_stands_needs_its_room_no_more(site: Site) -> None:
 
 
 @pytest.mark.parametrize(("peer", "refusal", "told"), [
-    ({"tcp": "No route to host", "ping": False}, True, "does not reach {}: No route to host"),
-    ({"tcp": "No route to host", "ping": True}, False, "cannot connect to port 22 of {}: No route to host"),
-    ({"tcp": "timed out", "ping": None}, False, "cannot connect to port 22 of {}: timed out"),
-    ({"tcp": "", "ping": True, "whole": False}, False, "packets of its MTU of 1500 do not reach {}"),
+    ({"silent": {53: "No route to host"}, "ping": False}, True, "does not reach {}: No route to host"),
+    ({"silent": {53: "No route to host"}, "ping": True}, False,
+     "cannot connect to tcp port 53 of {}: No route to host"),
+    ({"silent": {53: "timed out", 5000: "timed out"}, "ping": None}, False,
+     "cannot connect to tcp port 53, 5000 of {}: timed out"),
+    ({"ping": True, "whole": False}, False, "packets of its MTU of 1500 do not reach {}"),
 ])
 def test_ways_between_hosts(site: Site, peer: dict[str, Any], refusal: bool, told: str) -> None:
-    said = {"peers": [{"address": "10.1.0.51", "whole": None} | peer]}
+    said = {"peers": [{"address": "10.1.0.51", "silent": {}, "router": "", "whole": None} | peer]}
     [finding] = judged(site, {"exec-1": said}).found
     assert (finding.host, finding.refusal, finding.problem) == ("exec-1", refusal, told.format("dns-1 (10.1.0.51)"))
 
 
+def test_a_router_between_nodes_is_refused_and_elsewhere_is_a_way(site: Site) -> None:
+    way = {"silent": {}, "router": "10.1.0.1", "ping": True, "whole": True}
+    peers = [{"address": address, **way} for address in ("10.1.0.12", "10.1.0.51")]
+    [finding] = judged(site, {"kube-1": {"peers": peers}}).found
+    assert finding.refusal
+    assert finding.problem == "reaches kube-2 (10.1.0.12) by the router 10.1.0.1"
+
+
+@pytest.mark.parametrize(("host", "path", "refused"), [
+    ("exec-1", "/var/lib/condor", True), ("dns-1", "/var/lib/dpkg", True), ("kube-2", "/var/lib/containerd", False)])
+def test_programs_can_be_run_where_they_are(site: Site, host: str, path: str, refused: bool) -> None:
+    said = spaces(site, host, 900)
+    said["spaces"][path]["noexec"] = True
+    assert [f.problem.startswith(f"{path} is on a file system that is mounted noexec") and f.refusal
+            for f in judged(site, {host: said}).found] == [True] * refused
+
+
+USERS = ("hub.casa.lan", "x.dask.casa.lan")
+
+
+@pytest.mark.parametrize(("answers", "served", "told"), [
+    (dict.fromkeys(USERS, ("10.1.0.200",)), True, []),
+    (dict.fromkeys(USERS), False, []),  # a delegation to name servers that do not stand yet
+    (dict.fromkeys(USERS), True, ["this machine's name service has no address of hub.casa.lan, x.dask.casa.lan"]),
+    (dict.fromkeys(USERS, ()), False, ["this machine's name service has no address of hub.casa.lan, x.dask.casa.lan"]),
+    ({USERS[0]: ("10.1.0.200",), USERS[1]: ("10.9.9.9",)}, False,
+     ["this machine's name service gives x.dask.casa.lan the address 10.9.9.9, and casa_public_address is 10.1.0.200"]),
+])
+def test_a_delegation_is_told_with_its_records(site: Site, answers: Answers, served: bool, told: list[str]) -> None:
+    found = judged(site, {"dns-1": {"marks": {"dns": "abc"}}} if served else {}, answers=answers).found
+    assert [f.problem for f in found] == told
+    assert not any(f.refusal for f in found)
+    assert all("casa.lan. NS dns-1.casa.lan.; dns-1.casa.lan. A 10.1.0.51, or let" in f.remedy for f in found)
+
+
+def test_no_question_leaves_a_rehearsal(rehearsal: Site) -> None:
+    assert ask(rehearsal) == {}
+    assert all(preflight.asked(rehearsal, host)["names"] == [] for host in rehearsal.hosts)
+
+
 def test_a_host_that_is_off_is_told_once_and_not_by_its_peers(site: Site) -> None:
-    said = {"peers": [{"address": "10.1.0.51", "tcp": "No route to host", "ping": False, "whole": None}]}
+    said = {"peers": [{"address": "10.1.0.51", "silent": {53: "No route to host"}, "router": "", "ping": False,
+                       "whole": None}]}
     [finding] = judged(site, {"exec-1": said}, (Failure("dns-1", "System is read", "No route to host", True),)).found
     assert (finding.host, finding.check) == ("dns-1", "access")
 
@@ -260,7 +330,7 @@ def test_directories_of_the_table_are_those_of_the_roles() -> None:
 def test_the_probe_tells_what_facts_need(site: Site) -> None:
     """The real program on this machine, which need not be a host of any site; it talks to nobody."""
     host = site.hosts[0]
-    asked = preflight.asked(site, host) | {"address": "127.0.0.1", "peers": [["127.0.0.1", 9]]}
+    asked = preflight.asked(site, host) | {"address": "127.0.0.1", "peers": [["127.0.0.1", [9]]], "names": []}
     asked["programs"] = ["python3", "casa-nonesuch"]
     done = subprocess.run([sys.executable, ROOT / "playbooks/files/preflight", json.dumps(asked), "12.5"],
                           capture_output=True, text=True, check=True)
@@ -270,7 +340,7 @@ def test_the_probe_tells_what_facts_need(site: Site) -> None:
     assert all(0 < space.free <= space.size for space in told.spaces.values())
     assert list(told.programs) == ["python3"]
     assert told.memory > GIB / 2
-    assert [(peer.address, peer.tcp) for peer in told.peers] == [("127.0.0.1", "")], "a refusal is an answer"
+    assert [(peer.address, peer.silent) for peer in told.peers] == [("127.0.0.1", {})], "a refusal is an answer"
 
 
 def test_the_page_is_fresh() -> None:

@@ -17,7 +17,10 @@ HOST = Host.model_validate({"name": "exec-1", "address": "10.91.0.9", "groups": 
     ("Task failed: Failed to connect to the host via ssh: root@10.91.0.9: Permission denied (publickey).", True,
      "its sshd does not let the account in: root@10.91.0.9: Permission denied (publickey); put the public key"),
     ("Task failed: Failed to connect to the host via ssh: @@@@@@\nHost key verification failed.", True,
-     "its host key is unknown or has changed: Host key verification failed; compare"),
+     "its host key is unknown: Host key verification failed; compare"),
+    ("Task failed: Failed to connect to the host via ssh: @@@@@@\nHost key for 10.91.0.9 has changed and you have "
+     "requested strict checking.\nHost key verification failed.", True,
+     "its host key has changed: Host key for 10.91.0.9 has changed and you have requested strict checking; find out"),
     ("Task failed: Missing sudo password", False, "no root rights, sudo asks for a password: Missing"),
     ("Task failed: Incorrect sudo password", False, "no root rights, sudo refuses the password: Incorrect"),
     ("Module result deserialization failed: No start of json char found\ncms is not in the sudoers file.", False,

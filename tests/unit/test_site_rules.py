@@ -102,6 +102,21 @@ RULES = {
     "resolver on loopback": added('casa_dns_forwarders=["127.0.0.53"]',
                                   "127.0.0.53 in casa_dns_forwarders is no other host's address; write the resolver "
                                   "that the hosts used before, or delete it"),
+    "resolver is the public address": added('casa_dns_forwarders=["10.1.0.200"]',
+                                            "10.1.0.200 in casa_dns_forwarders is casa_public_address; write the "
+                                            "resolver that the hosts used before, or delete it"),
+    **{f"domain below {name}": told("casa_domain=casa.lan", f"casa_domain={name}",
+                                    f"casa_domain is {name}, and names that end with {ending} {why}; write another "
+                                    "domain, such as casa.internal")
+       for name, ending, why in (
+           ("cluster.local", ".local", "are looked for by multicast, and inside Kubernetes"),
+           ("casa.localhost", ".localhost", "always mean the machine that asks"),
+           ("1.10.in-addr.arpa", ".arpa", "are those of addresses"))},
+    # how hosts are reached
+    "root is somebody else": added("ansible_become_user=casa", "ansible_become_user is casa, and only root can "
+                                   "install; write root or delete it"),
+    "the machine itself": added("ansible_connection=local", "ansible_connection=local changes the installing machine "
+                                "instead of the host; delete it: hosts are reached by ssh"),
     # ports
     "port of a URL": added("casa_debian_mirror=http://mirror.lan:99999/debian",
                            "casa_debian_mirror is http://mirror.lan:99999/debian, whose port is not between 1 and "
