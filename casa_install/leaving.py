@@ -58,7 +58,7 @@ class Leaving:
 
     def partly(self, phase: str) -> tuple[str, ...]:
         """Hosts that leave what stays on others: nodes of a cluster, execute points of a pool."""
-        return () if phase in self.components else self.phases[phase]
+        return () if phase in self.components else self.phases.get(phase, ())
 
     def refusals(self, installed: Collection[str]) -> list[str]:
         """Why the scope must not go, each a sentence; none when it may.

@@ -137,7 +137,7 @@ class Removal:
             "leaving": {"origin": []} | phases,
             "leaving_phases": {host: [name for name, hosts in phases.items() if host in hosts]
                                for host in leaving.hosts if host not in silent},
-            "retiring_condor": [host for host in points or (access,) if host in phases["condor"]],
+            "retiring_condor": [host for host in points or (access,) if host in phases.get("condor", ())],
             "staying_control": [site.one("kube_control").name] if nodes else [],
             "staying_pool": sorted({access, manager} - {*silent}) if lost else [],
             "kubernetes_leaving": [host for host in nodes if host not in silent], "kubernetes_gone": list(nodes),
