@@ -206,7 +206,8 @@ def test_what_has_gone_comes_back_with_the_next_apply(casa: Program) -> None:
 def test_every_role_takes_itself_off_its_hosts() -> None:
     with closing(Facility.open(INVENTORY)) as facility, closing(Journal(STATE / "journal.sqlite")) as journal:
         # whole trees and all, by what was kept before the first phase; the second time nothing is kept any more
-        for compared in ({host.name: [] for host in facility.site.hosts}, {}):
+        kept: dict[str, list[str]] = {host.name: [] for host in facility.site.hosts}
+        for compared in (kept, {}):
             verdict = Removal(facility, Leaving(facility.site, Scope()), journal, Progress(Console(quiet=True)),
                               force=True).run()
             assert (verdict.refusals, verdict.failures) == ([], {})
