@@ -14,7 +14,7 @@ from casa_install.rehearsal import hosts
 from tests.lab.test_lab import make, ssh
 
 HOST = "host-1"
-RECORD = "/var/lib/casa-install/before/state.json.gz"
+RECORD = "/var/lib/casa-install/state/before.json.gz"
 
 CHANGES = {
     # a command, what undoes it, and the lines that tell it
