@@ -15,13 +15,16 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from casa_install.credentials.authority import make_authority
 from casa_install.facility import Facility
 from casa_install.rehearsal import hosts
 from tests import picture, small_site
+from tests.lab.test_lab import ssh
 
 KILLS, LOSSES = (int(os.environ.get(name, default)) for name, default in (("CASA_KILLS", "3"), ("CASA_LOSSES", "2")))
 SEED = os.environ.get("CASA_SEED") or os.urandom(8).hex()
@@ -90,6 +93,17 @@ class Site:
         with closing(sqlite3.connect(self.folder / ".casa" / "journal.sqlite")) as journal:
             rows = journal.execute("select name, outcome, max(run) from phase group by name").fetchall()
         return [name for name, outcome, _ in rows if outcome not in ("converged", "unchanged")]
+
+    def changed(self) -> set[tuple[str, str, str]]:
+        """Phase, host and task of all that the newest run has changed so far."""
+        with closing(sqlite3.connect(self.folder / ".casa" / "journal.sqlite")) as journal:
+            return set(journal.execute("select phase, host, task from change where run = (select max(id) from run)"))
+
+    def set(self, old: str, new: str) -> None:
+        """Another text in the inventory."""
+        inventory = self.folder / "site.ini"
+        assert old in inventory.read_text()
+        inventory.write_text(inventory.read_text().replace(old, new))
 
     def close(self) -> None:
         """Nothing is left."""
@@ -196,3 +210,48 @@ def test_a_run_that_loses_a_host_at_any_moment_names_it_and_is_gone_on_with(site
             assert re.search(rf"^(refused: {lost} |failed: \S+ on {lost}: |FAILED .*\b{lost}\b)", text, re.MULTILINE)
     site.start()
     goes_on(site.ends_well(), stopped)
+
+
+@dataclass(frozen=True)
+class Restart:
+    """A setting, the task that brings it to a host, and the unit that has to be restarted for it."""
+
+    old: str
+    new: str
+    phase: str
+    host: str
+    task: str
+    unit: str
+
+    def started(self, site: Site) -> int:
+        """When the unit started, in microseconds since the host's boot."""
+        wanted = "--property ExecMainStartTimestampMonotonic --value"
+        return int(ssh(site.lab, self.host, f"systemctl show {self.unit} {wanted}"))
+
+
+@pytest.mark.parametrize("restart", [
+    Restart("casa_xcache_memory=1", "casa_xcache_memory=2",
+            "xcache", "xcache-1", "Settings of the cache are in place", "xrootd@xcache"),
+    Restart("casa_condor_memory=1024", "casa_condor_memory=1040",
+            "condor", "exec-1", "Settings are in place", "condor"),
+    Restart("casa_rehearsal=true", 'casa_rehearsal=true\ncasa_xcache_origin_cas=["other.pem"]',
+            "origin", "dns-1", "Certificates of the authorities are in place", "xrootd@origin"),
+], ids=lambda restart: restart.unit)
+def test_what_a_killed_run_has_changed_and_not_restarted_is_restarted(site: Site, restart: Restart) -> None:
+    (site.folder / "other.pem").write_text(make_authority("other.test").certificate)
+    before = restart.started(site)
+    site.set(restart.old, restart.new)
+    site.start()
+    assert site.running
+    while (restart.phase, restart.host, restart.task) not in site.changed():
+        assert site.running.poll() is None
+        time.sleep(0.05)
+    site.running.kill()
+    site.said()
+    assert restart.started(site) == before, "the run was killed too late"
+    site.start()
+    text = site.said()
+    assert site.running.returncode == 0
+    goes_on(text, [restart.phase])
+    assert (restart.phase, restart.host, restart.task) not in site.changed()
+    assert restart.started(site) > before
