@@ -30,9 +30,6 @@ def check_connections(variables: Variables, site: Mapping[str, Any], problems: P
         elif given.name == "ansible_become_user" and str(data).strip("\"'") != "root" and "{{" not in str(data):
             problems.add(given.place, f"ansible_become_user is {shown(data)}, and only root can install",
                          "write root or delete it")
-        elif given.name == "ansible_connection" and str(data).strip("\"'") == "local":
-            problems.add(given.place, "ansible_connection=local changes the installing machine instead of the host",
-                         "delete it: hosts are reached by ssh")
         elif given.name == "ansible_port" and not _is_port(data):
             problems.add(given.place, f"ansible_port is {shown(data)}", "write a port between 1 and 65535")
 

@@ -115,8 +115,6 @@ RULES = {
     # how hosts are reached
     "root is somebody else": added("ansible_become_user=casa", "ansible_become_user is casa, and only root can "
                                    "install; write root or delete it"),
-    "the machine itself": added("ansible_connection=local", "ansible_connection=local changes the installing machine "
-                                "instead of the host; delete it: hosts are reached by ssh"),
     # ports
     "port of a URL": added("casa_debian_mirror=http://mirror.lan:99999/debian",
                            "casa_debian_mirror is http://mirror.lan:99999/debian, whose port is not between 1 and "
