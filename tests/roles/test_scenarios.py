@@ -9,7 +9,7 @@ import pytest
 
 from tests.scenarios import ON_THE_REHEARSAL, ON_THEIR_OWN, ROOT, WITH_PROGRAMS, run_scenario
 
-WITH = {"cilium": "kubernetes", "storage": "kubernetes", "resolver": "dns", "xrootd": "xcache"}
+WITH = {"cilium": "kubernetes", "storage": "kubernetes"}
 """Roles that mean nothing alone -> the scenario that converges, checks and removes them."""
 
 AT_ONCE = 2
