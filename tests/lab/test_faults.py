@@ -163,7 +163,7 @@ FAULTS = (
           "let it end", "systemctl stop locker"),
     Fault("package-unknown", "true", install("casa-nonesuch"),
           r"the host's package sources do not have a package that is needed \(casa-nonesuch\)", "sources.list.d"),
-    Fault("mirror-unreachable", source(f"deb [trusted=yes] http://{PEER}:81/repo ./"), UPDATE,
+    Fault("mirror-unreachable", source(f"deb [trusted=yes] http://admin:word@{PEER}:81/repo ./"), UPDATE,
           f"the package source http://{PEER}:81/repo cannot be reached: Connection refused", "casa_debian_mirror",
           SOURCES_BACK),
     Fault("mirror-unresolved", source("deb [trusted=yes] http://mirror.nowhere.test/repo ./"), UPDATE,
