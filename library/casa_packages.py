@@ -45,6 +45,11 @@ options:
   account:
     description: An account or group that the packages make and Debian leaves; it goes with them, if it is new.
     type: str
+  clearing:
+    description: >-
+      A program that a package leaves at its removal and that clears a folder of data at its purge, with what was there
+      before us; it goes before the purge.
+    type: path
   remedy:
     description: What an admin can do whose host has the daemon already.
     type: str
@@ -244,6 +249,9 @@ def ensure_absent(module: AnsibleModule, debian: Debian, record: Record) -> bool
     if own:
         debian.run("apt-mark", "auto", *sorted(own))
     going = unneeded(debian, record, others)
+    if going and module.params["clearing"]:
+        debian.run(*APT, "remove", *sorted(name for name in going if states.get(name) == "installed"))
+        Path(module.params["clearing"]).unlink(missing_ok=True)
     for verb, packages in (("remove", going & set(record.settings)), ("purge", going - set(record.settings))):
         if packages:
             debian.run(*APT, verb, *sorted(packages))
@@ -266,6 +274,7 @@ def main() -> None:
             "state": {"type": "str", "default": "present", "choices": ["claimed", "present", "absent", "released"]},
             "daemon": {"type": "str"},
             "account": {"type": "str"},
+            "clearing": {"type": "path"},
             "remedy": {"type": "str", "default": "remove it"},
         },
         supports_check_mode=True,
