@@ -137,10 +137,10 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "storage": {"storage_remove_volumes": True},
     "xcache": {},
     "xrootd": {"xrootd_authorities": {"casa-site": "a certificate"},
-               "xrootd_hashes": {"results": [{"item": {"key": "casa-site"}, "stdout_lines": ["0123abcd", "a subject"]}]}},
+               "xrootd_hashes": {"results": [{"item": {"key": "casa-site"}, "stdout_lines": ["0123abcd", "a name"]}]}},
 }
 """Role -> variables whose names or numbers decide what it writes, or that its tasks set."""
-CASES: dict[str, list[dict[str, Any]]] = {"resolver": [{"resolver_link": link} for link in ("", "/run/systemd/resolve/")]}
+CASES = {"resolver": [{"resolver_link": link} for link in ("", "/run/systemd/resolve/")]}
 """Role that claims one thing or another -> variables that decide which."""
 
 
@@ -197,8 +197,8 @@ def test_roles_that_write_on_hosts_are_all_looked_at() -> None:
 def test_what_a_role_has_made_is_recorded_and_undone(role: str) -> None:
     main = trusted(ROOT / "roles" / role / "tasks" / "main.yml")
     assert main[-1]["casa_files"] == {"role": role, "state": "settled"}
-    undone = [task["casa_files"] for task in trusted(ROOT / "roles" / role / "tasks" / "remove.yml") if "casa_files" in task]
-    assert undone == [{"role": role, "state": "absent"}]
+    removal = trusted(ROOT / "roles" / role / "tasks" / "remove.yml")
+    assert [task["casa_files"] for task in removal if "casa_files" in task] == [{"role": role, "state": "absent"}]
 
 
 @pytest.mark.parametrize("role", SAMPLES)

@@ -40,7 +40,7 @@ EXAMPLES = r"""
 RETURN = r"""
 added: {description: Users who got a record, returned: always, type: list}
 removed: {description: Users who lost it, returned: always, type: list}
-record: {description: "Users who got a record, each with kind, name and what was there before", returned: always, type: list}
+record: {description: "Users who got a record, with kind, name, what was before", returned: always, type: list}
 """
 
 RECORDS = Path("/etc/userdb")
