@@ -49,6 +49,11 @@ def test_a_role_has_every_file_of_the_skeleton(role: str) -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_no_variable_of_a_role_hides_one_that_it_takes(role: str) -> None:
+    assert set(loaded(ROOT / "roles" / role / "vars" / "debian.yml")) & set(options(role)) == set()
+
+
 def _registered(tasks: Any) -> Iterator[str]:
     """Names that tasks set themselves: registered results, facts, loop variables, variables of blocks."""
     if isinstance(tasks, list):
