@@ -11,8 +11,9 @@ from typing import Any
 
 from ansible.module_utils import casa_record
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.casa_accounts import accounts, drop, groups
 from ansible.module_utils.casa_claims import Claim, Record
-from ansible.module_utils.casa_things import keep, look, names, put_back, remove, set_attributes
+from ansible.module_utils.casa_things import keep, look, names, put_back, remove, run, set_attributes
 
 DOCUMENTATION = r"""
 module: casa_files
@@ -44,6 +45,11 @@ options:
     default: []
   kernel:
     description: Names of kernel settings that change.
+    type: list
+    elements: str
+    default: []
+  accounts:
+    description: Accounts that it makes, each with a group of the same name. One that was there before stays.
     type: list
     elements: str
     default: []
@@ -119,9 +125,12 @@ class Work:
         for name in params["kernel"]:
             if name not in record.kernel_before and (value := kernel_setting(name)) is not None:
                 record.kernel_before[name] = value
+        for name in set(params["accounts"]) - set(record.accounts):
+            record.accounts[name] = "theirs" if name in accounts() | groups() else "new"
         claim.data = merged(claim.data, data)
         claim.paths = [path for path in merged(claim.paths, paths) if path not in claim.data]
         claim.kernel = merged(claim.kernel, params["kernel"])
+        claim.accounts = merged(claim.accounts, params["accounts"])
         claim.open = True
         if self.acts:
             record.write()
@@ -168,7 +177,7 @@ class Work:
         for path in claim.paths + claim.data:
             was = record.made.get(path)
             now = look(Path(path), was)
-            if path in claim.data and now and now.kind != "folder":
+            if path in claim.data and (now is None or now.kind != "folder"):
                 continue
             record.made[path] = now
             if now and now not in (was, record.before[path]):
@@ -178,6 +187,10 @@ class Work:
                 if value not in (record.kernel_made.get(name), before):
                     self.note("kernel setting", name, before)
                 record.kernel_made[name] = value
+        for name in claim.accounts:
+            if record.accounts[name] == "new" and name in accounts():
+                self.note("account", name, "")
+                record.accounts[name] = "made"
         claim.open = False
         record.write()
 
@@ -198,6 +211,8 @@ class Work:
                 self.restore_folder(path)
             for name in record.ours(self.role, "kernel"):
                 self.restore_kernel(name)
+            for name in record.ours(self.role, "accounts"):
+                self.restore_account(name)
             record.forget(self.role)
         if self.acts:
             record.write()
@@ -224,8 +239,8 @@ class Work:
         now = look(here, self.record.made.get(path))
         if now == before or (now and now.kind == "folder" and (before is None or before.kind == "folder")):
             return
-        if now and before is None and not self.record.roles[self.role].open and self.record.made.get(path, now) is None:
-            self.warn(f"{path} is not from casa-install, and stays")
+        if not self.record.roles[self.role].open and self.record.made.get(path, now) == before:
+            self.warn(f"{path} was changed, but not by casa-install, and stays as it is")
             return
         self.save_from_loss(path)
         if before and before.kind != "folder":
@@ -275,6 +290,13 @@ class Work:
             except OSError as error:
                 self.warn(f"{name} was {before} before casa-install and is {now}: {error.strerror}")
 
+    def restore_account(self, name: str) -> None:
+        """An account of ours is gone."""
+        if self.record.accounts[name] != "theirs" and name in accounts() | groups():
+            self.told["gone"].append(name)
+            if self.acts:
+                drop(name, run)
+
 
 def clear(record: Record) -> None:
     """There are copies of what is not back yet, and no others."""
@@ -321,6 +343,7 @@ def main() -> None:
             "paths": texts,
             "data": texts,
             "kernel": texts,
+            "accounts": texts,
             "state": {"type": "str", "default": "claimed", "choices": ["claimed", "settled", "absent"]},
         },
         supports_check_mode=True,

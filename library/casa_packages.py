@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
 import socket
 import time
 from dataclasses import asdict, dataclass, field
@@ -13,6 +11,7 @@ from pathlib import Path
 
 from ansible.module_utils import casa_record
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.casa_accounts import accounts, drop, groups
 
 DOCUMENTATION = r"""
 module: casa_packages
@@ -46,6 +45,11 @@ options:
   account:
     description: An account or group that the packages make and Debian leaves; it goes with them, if it is new.
     type: str
+  clearing:
+    description: >-
+      A program that a package leaves at its removal and that clears a folder of data at its purge, with what was there
+      before us; it goes before the purge.
+    type: path
   remedy:
     description: What an admin can do whose host has the daemon already.
     type: str
@@ -76,7 +80,7 @@ RETURN = r"""
 claimed: {description: Whether the role had a claim on this host before the task., returned: always, type: bool}
 installed: {description: Packages of the role's that are on the host after the task., returned: always, type: list}
 record:
-  description: Packages that were not there and come with this task, each with kind, name and what was there before.
+  description: Packages and accounts that were not there and come now, each with kind, name and what was there before.
   returned: always
   type: list
 """
@@ -114,6 +118,10 @@ class Record:
         """Put it on the host; without a role that has a claim there is none."""
         with casa_record.alone():
             casa_record.write(RECORD, asdict(self) if self.roles else {})
+
+    def things(self) -> set[tuple[str, str]]:
+        """Kind and name of all that came with us."""
+        return {("package", name) for name in self.ours} | {("account", name) for name in self.accounts.values()}
 
     def wanted_by_others(self, role: str) -> set[str]:
         """Packages that roles other than this one asked for."""
@@ -169,26 +177,9 @@ class Debian:
             self.run("dpkg", "--configure", "--pending", "--force-confdef", "--force-confold")
         self.run(*APT, "--no-remove", "install", *packages)
 
-    def drop_account(self, name: str) -> None:
-        """There is no account and no group of this name."""
-        if name in accounts():
-            self.run("userdel", name)
-        if name in groups():
-            self.run("groupdel", name)
-
     def automatic(self, packages: set[str]) -> list[str]:
         """Which of these packages apt would drop once nothing needs them."""
         return sorted(packages & set(self.run("apt-mark", "showauto").split()))
-
-
-def accounts() -> set[str]:
-    """Names in the host's account file."""
-    return {entry.pw_name for entry in pwd.getpwall()}
-
-
-def groups() -> set[str]:
-    """Names in the host's group file."""
-    return {entry.gr_name for entry in grp.getgrall()}
 
 
 def refuse_foreign(module: AnsibleModule, debian: Debian, record: Record) -> None:
@@ -258,6 +249,9 @@ def ensure_absent(module: AnsibleModule, debian: Debian, record: Record) -> bool
     if own:
         debian.run("apt-mark", "auto", *sorted(own))
     going = unneeded(debian, record, others)
+    if going and module.params["clearing"]:
+        debian.run(*APT, "remove", *sorted(name for name in going if states.get(name) == "installed"))
+        Path(module.params["clearing"]).unlink(missing_ok=True)
     for verb, packages in (("remove", going & set(record.settings)), ("purge", going - set(record.settings))):
         if packages:
             debian.run(*APT, verb, *sorted(packages))
@@ -265,7 +259,7 @@ def ensure_absent(module: AnsibleModule, debian: Debian, record: Record) -> bool
         module.warn(f"{socket.gethostname()}: {', '.join(sorted(staying))} came with casa-install and stays: other "
                     "packages need it")
     elif account := record.accounts.get(role):
-        debian.drop_account(account)
+        drop(account, debian.run)
     record.roles[role] = []
     record.write()
     return bool(going)
@@ -280,6 +274,7 @@ def main() -> None:
             "state": {"type": "str", "default": "present", "choices": ["claimed", "present", "absent", "released"]},
             "daemon": {"type": "str"},
             "account": {"type": "str"},
+            "clearing": {"type": "path"},
             "remedy": {"type": "str", "default": "remove it"},
         },
         supports_check_mode=True,
@@ -293,7 +288,7 @@ def run(module: AnsibleModule) -> None:
     """Do what is asked for, and tell what came of it."""
     role, state = module.params["role"], module.params["state"]
     record, debian = Record.read(), Debian(module)
-    known = {*record.ours}
+    known = record.things()
     claimed = role in record.roles
     changed = False
     if state == "claimed":
@@ -307,11 +302,11 @@ def run(module: AnsibleModule) -> None:
         record.accounts.pop(role, None)
         record.write()
     states = debian.states()
-    coming = sorted({*record.ours} - known)
+    coming = record.things() - known
     asked = {*module.params["name"], *record.roles.get(role, ())}
     module.exit_json(changed=changed, claimed=claimed,
                      installed=sorted(name for name in asked if states.get(name) == "installed"),
-                     record=[{"kind": "package", "name": name, "before": ""} for name in coming])
+                     record=[{"kind": kind, "name": name, "before": ""} for kind, name in sorted(coming)])
 
 
 if __name__ == "__main__":

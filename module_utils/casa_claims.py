@@ -17,6 +17,7 @@ class Claim:
     paths: list[str] = field(default_factory=list)
     data: list[str] = field(default_factory=list)
     kernel: list[str] = field(default_factory=list)
+    accounts: list[str] = field(default_factory=list)
     open: bool = False
     """The role is at work, or was killed at it: a file that is not as it was recorded says nothing."""
 
@@ -33,6 +34,8 @@ class Record:
     made: dict[str, Thing | None] = field(default_factory=dict)
     kernel_before: dict[str, str] = field(default_factory=dict)
     kernel_made: dict[str, str] = field(default_factory=dict)
+    accounts: dict[str, str] = field(default_factory=dict)
+    """Account -> ``theirs``, which was there before, ``new``, or ``made``, which a role is known to have made."""
 
     @classmethod
     def read(cls) -> Record:
@@ -49,7 +52,7 @@ class Record:
     def ours(self, role: str, part: str) -> list[str]:
         """What only this role claims, of a part of its claim."""
         others = {name for other, claim in self.roles.items() if other != role
-                  for name in (claim.kernel if part == "kernel" else claim.paths + claim.data)}
+                  for name in (claim.paths + claim.data if part in ("paths", "data") else getattr(claim, part))}
         return [name for name in getattr(self.roles[role], part) if name not in others]
 
     def changed_by_hand(self, path: str, now: Thing) -> bool:
@@ -66,6 +69,7 @@ class Record:
         claims = self.roles.values()
         paths = {path for claim in claims for path in claim.paths + claim.data}
         kernel = {name for claim in claims for name in claim.kernel}
+        accounts = {name for claim in claims for name in claim.accounts}
         for part, known in (("before", paths), ("held", paths), ("made", paths), ("kernel_before", kernel),
-                            ("kernel_made", kernel)):
+                            ("kernel_made", kernel), ("accounts", accounts)):
             setattr(self, part, {name: value for name, value in getattr(self, part).items() if name in known})

@@ -49,7 +49,7 @@ def look(path: Path, known: Thing | None = None) -> Thing | None:
 def copy(path: Path, to: Path) -> None:
     """Copy what lies at a path, with owners, modes, times and extended attributes; what is there gives way."""
     remove(to)
-    _run("cp", "--archive", "--no-target-directory", str(path), str(to))
+    run("cp", "--archive", "--no-target-directory", str(path), str(to))
 
 
 def keep(path: Path, under: Path, to: Path | None = None) -> None:
@@ -98,7 +98,7 @@ def remove(path: Path) -> None:
     """Nothing lies at the path; what is mounted below it stays, and then the task fails."""
     now = look(path)
     if now and now.kind == "folder":
-        _run("rm", "--recursive", "--force", "--one-file-system", "--preserve-root=all", str(path))
+        run("rm", "--recursive", "--force", "--one-file-system", "--preserve-root=all", str(path))
     elif now:
         path.unlink()
 
@@ -108,7 +108,7 @@ def names(folder: Path) -> set[str]:
     return {entry.name for entry in folder.iterdir()}
 
 
-def _run(*command: str) -> None:
+def run(*command: str) -> None:
     """Run a program; RuntimeError with its message when it fails."""
     done = subprocess.run([str(shutil.which(command[0])), *command[1:]], text=True, capture_output=True, check=False)
     if done.returncode != 0:

@@ -4,8 +4,9 @@
 ``phase``: a phase in a run. ``outcome`` is converged, unchanged, failed, interrupted or removed, and none when the run
 was killed in it; ``step`` is its last step or task and ``stepped`` when that began; ``host`` is where it failed first.
 ``change``: a task that changed something on a host.
-``made``: a thing that came to a host or was changed there: its ``kind`` (file, link, folder, package, kernel setting),
-its name, and ``before``: the kind or the value of what was there, empty for nothing.
+``made``: a thing that came to a host or was changed there: its ``kind`` (file, link, folder, package, account, user
+record, kernel setting, or the kind of a cluster object), its name (of an object NAMESPACE/NAME), and ``before``: the
+kind or the value of what was there, empty for nothing.
 Times are seconds since the epoch.
 """
 

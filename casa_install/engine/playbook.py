@@ -14,6 +14,7 @@ from typing import Any
 import ansible_runner
 import yaml
 
+from casa_install.engine import made
 from casa_install.engine.callbacks.casa_stop import STOP_FILE
 from casa_install.engine.causes import Explanation
 
@@ -107,7 +108,7 @@ class _Events:
         if kind == "runner_on_ok":
             if host in self.changed:
                 self.listener.changed(host, task)
-            self._recorded(host, result)
+            self._recorded(host, data.get("task_action", ""), result)
             if task in self.wanted:
                 self.outcome.results[host, task] = result
                 self.outcome.received[host, task] = time.time()
@@ -119,14 +120,13 @@ class _Events:
             self.outcome.changed = sum(data.get("changed", {}).values())
         return False  # the runner need not keep the event in a file
 
-    def _recorded(self, host: str, result: Mapping[str, Any]) -> None:
+    def _recorded(self, host: str, action: str, result: Mapping[str, Any]) -> None:
         """Hand on what the result of a task, or of each of its items, says was made."""
-        for single in (result, *(result.get("results") or ())):
-            if isinstance(single, dict) and "record" in single:
-                for thing in single["record"]:
-                    self.listener.made(host, thing["kind"], thing["name"], thing["before"])
-                for warning in single.get("warnings") or ():
-                    self.listener.warned(str(warning))
+        for thing in made.things(action, result):
+            self.listener.made(host, *thing)
+        for single in made.singles(result):
+            for warning in (single.get("warnings") or ()) if "record" in single else ():
+                self.listener.warned(str(warning))
 
     def _count(self, kind: str, host: str) -> None:
         if kind in ("runner_on_ok", "runner_on_failed", "runner_on_unreachable", "runner_on_skipped"):

@@ -49,6 +49,11 @@ def test_a_role_has_every_file_of_the_skeleton(role: str) -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_no_variable_of_a_role_hides_one_that_it_takes(role: str) -> None:
+    assert set(loaded(ROOT / "roles" / role / "vars" / "debian.yml")) & set(options(role)) == set()
+
+
 def _registered(tasks: Any) -> Iterator[str]:
     """Names that tasks set themselves: registered results, facts, loop variables, variables of blocks."""
     if isinstance(tasks, list):
@@ -121,10 +126,27 @@ def test_ansible_refuses_before_the_roles_first_task(tmp_path: Path) -> None:
 
 
 WRITERS = {f"ansible.builtin.{name}" for name in ("blockinfile", "copy", "file", "lineinfile", "template")}
-SAMPLES: dict[str, dict[str, Any]] = {"dns": {"dns_zones": {"site.test": "a zone", "10.in-addr.arpa": "another"},
-                                              "dns_found_forwarders": ["a server"]},
-                                      "registry": {"registry_hash": {"stdout": "a hash"}}}
+SAMPLES: dict[str, dict[str, Any]] = {
+    "apptainer": {},
+    "base": {"base_certificates": {"casa-install-0.crt": "a certificate"},
+             "base_anchored": {"files": [{"path": "/usr/local/share/ca-certificates/casa-install-1.crt"}]}},
+    "cilium": {},
+    "condor": {},
+    "containerd": {},
+    "dns": {"dns_zones": {"site.test": "a zone", "10.in-addr.arpa": "another"}, "dns_found_forwarders": ["a server"]},
+    "docker": {},
+    "kubernetes": {"kubernetes_hosts": {}},
+    "origin": {},
+    "registry": {"registry_hash": {"stdout": "a hash"}},
+    "resolver": {f"resolver_has_{name}": True for name in ("manager", "dhcpcd", "dhclient")},
+    "storage": {"storage_remove_volumes": True},
+    "xcache": {},
+    "xrootd": {"xrootd_authorities": {"casa-site": "a certificate"},
+               "xrootd_hashes": {"results": [{"item": {"key": "casa-site"}, "stdout_lines": ["0123abcd", "a name"]}]}},
+}
 """Role -> variables whose names or numbers decide what it writes, or that its tasks set."""
+CASES = {"resolver": [{"resolver_link": link} for link in ("", "/run/systemd/resolve/")]}
+"""Role that claims one thing or another -> variables that decide which."""
 
 
 def trusted(path: Path) -> Any:
@@ -132,36 +154,65 @@ def trusted(path: Path) -> Any:
     return DataLoader().load_from_file(str(path), trusted_as_template=True) or {}
 
 
-def _written(role: str, variables: dict[str, Any]) -> Iterator[str]:
-    """Paths that a role's modules write on its hosts."""
+def _tasks(role: str) -> Iterator[dict[str, Any]]:
+    """Tasks of a role on its hosts, those of blocks too, but not those of its removal."""
     def flat(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         for task in tasks:
             yield task
             yield from flat(task.get("block", []))
 
     for file in (ROOT / "roles" / role / "tasks").glob("*.yml"):
-        if file.stem == "remove":
-            continue
-        for task in flat(trusted(file)):
-            for module in WRITERS & set(task):
-                for item in Templar(DataLoader(), variables).template(task.get("loop", [None])):
-                    templar = Templar(DataLoader(), variables | task.get("vars", {}) | {"item": item})
-                    yield templar.template(task[module].get("dest") or task[module].get("path"))
+        if file.stem != "remove":
+            yield from (task for task in flat(trusted(file)) if task.get("delegate_to") != "localhost")
+
+
+def _written(role: str, variables: dict[str, Any]) -> Iterator[str]:
+    """Paths that a role's modules write."""
+    for task in _tasks(role):
+        known = variables | task.get("vars", {})
+        for module in WRITERS & set(task):
+            for item in Templar(DataLoader(), known).template(task.get("loop", [None])):
+                templar = Templar(DataLoader(), known | {"item": item})
+                yield templar.template(task[module].get("dest") or task[module].get("path"))
+
+
+def _claimed(role: str, variables: dict[str, Any]) -> Iterator[str]:
+    """Paths that a role claims."""
+    for task in _tasks(role):
+        for part in ("paths", "data"):
+            claimed = task.get("casa_files", {}).get(part, [])
+            yield from Templar(DataLoader(), variables | {f"{role}_unnamed": {"stdout_lines": []}}).template(claimed)
 
 
 @pytest.mark.parametrize("role", SAMPLES)
 def test_a_role_claims_all_that_it_writes(role: str) -> None:
     given = trusted(ROOT / "roles" / role / "vars" / "debian.yml")
     variables = dict.fromkeys(options(role), "a sample") | given | SAMPLES[role]
-    claimed = set(Templar(DataLoader(), variables).template(variables[f"{role}_paths"]))
+    claimed = {path for case in CASES.get(role, [{}]) for path in _claimed(role, variables | case)}
     written = set(_written(role, variables)) - {"/var/lib/casa-install"}  # the record's own folder
     assert written, "it writes something"
     assert written - claimed == set()
 
 
-def test_roles_that_claim_are_all_looked_at() -> None:
-    assert {role for role in ROLES if f"{role}_paths" in loaded(ROOT / "roles" / role / "vars" / "debian.yml")} == set(
-        SAMPLES)
+def test_roles_that_write_on_hosts_are_all_looked_at() -> None:
+    assert {role for role in ROLES if any(WRITERS & set(task) for task in _tasks(role))} == set(SAMPLES)
+
+
+@pytest.mark.parametrize("role", SAMPLES)
+def test_what_a_role_has_made_is_recorded_and_undone(role: str) -> None:
+    main = trusted(ROOT / "roles" / role / "tasks" / "main.yml")
+    assert main[-1]["casa_files"] == {"role": role, "state": "settled"}
+    removal = trusted(ROOT / "roles" / role / "tasks" / "remove.yml")
+    assert [task["casa_files"] for task in removal if "casa_files" in task] == [{"role": role, "state": "absent"}]
+
+
+@pytest.mark.parametrize("role", SAMPLES)
+def test_a_host_that_a_role_refuses_has_nothing_claimed(role: str) -> None:
+    """Or what its own daemons write would count as ours."""
+    main = trusted(ROOT / "roles" / role / "tasks" / "main.yml")
+    order = [module for task in main for module in ("casa_packages", "casa_files") if module in task]
+    refuses = any("daemon" in task.get("casa_packages", {}) for task in _tasks(role))
+    assert order[0] == ("casa_packages" if refuses else "casa_files")
 
 
 def _notifying(tasks: Any) -> Iterator[dict[str, Any]]:

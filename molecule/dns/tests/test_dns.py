@@ -44,5 +44,5 @@ def test_zone_is_not_given_away(host: Host) -> None:
 
 
 def test_what_was_before_is_kept(host: Host) -> None:
-    kept = host.file("/etc/resolv.conf.casa-install-before")
+    kept = host.file("/var/lib/casa-install/before/etc/resolv.conf")
     assert kept.exists == (host.check_output("hostname") != "outside")

@@ -40,6 +40,7 @@ EXAMPLES = r"""
 RETURN = r"""
 added: {description: Users who got a record, returned: always, type: list}
 removed: {description: Users who lost it, returned: always, type: list}
+record: {description: "Users who got a record, with kind, name, what was before", returned: always, type: list}
 """
 
 RECORDS = Path("/etc/userdb")
@@ -159,6 +160,7 @@ def main() -> None:
             module.fail_json(msg=f"casa_users: {name!r} is already an account of this host; write another name")
     gone = {name: number for name, number in had.items() if name not in wanted}
     result: dict[str, Any] = {"added": sorted(wanted.keys() - had.keys()), "removed": sorted(gone)}
+    result["record"] = [{"kind": "user record", "name": name, "before": ""} for name in result["added"]]
     if module.check_mode:
         module.exit_json(changed=bool(result["added"] or gone), **result)
 

@@ -277,7 +277,7 @@ clean() {
   done < <(grep ' /var/lib/kubelet/' /proc/mounts)
   rm --recursive --force /etc/kubernetes/{admin,super-admin,kubelet,bootstrap-kubelet,controller-manager,scheduler}.conf \
     /etc/kubernetes/pki /etc/kubernetes/manifests/* /etc/kubernetes/tmp /var/log/pods/* /var/log/containers/* \
-    /var/lib/etcd/data /var/lib/cni /root/.kube
+    /var/lib/etcd/data /var/lib/cni
   # The directory may be a mount point.
   find /var/lib/kubelet -mindepth 1 -delete 2>/dev/null || true
   # Control groups that outlive their pods slow the next kubelet's start.
