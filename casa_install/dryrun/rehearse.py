@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from casa_install.dryrun.foresight import Foresight
+from casa_install.dryrun.foresight import Foresight, read
 from casa_install.engine import playbook, scheduler
 from casa_install.engine.converge import PREFLIGHT_SECONDS, SIDE_BY_SIDE, Answers, Look
 from casa_install.engine.interrupt import Interrupt
@@ -104,25 +104,27 @@ class DryRun:
     def _guarded(self, name: str) -> bool:
         """Run a phase in check mode; whatever keeps it from running is noted."""
         self.progress.start(name)
-        foresight = self.found.foreseen[name] = Foresight()
         try:
-            self._play(self.phases[name], foresight)
+            self._play(self.phases[name])
         except Exception as error:
             self.found.obstacles[name] = str(error)
+        foresight = self.found.foreseen.get(name, Foresight())
         state = ("failed" if name in self.found.obstacles else
                  "converged" if foresight.changes or foresight.failed else "unchanged")
         self.progress.end(name, state, len(foresight.changes))
         return True
 
-    def _play(self, phase: Phase, foresight: Foresight) -> None:
+    def _play(self, phase: Phase) -> None:
         assert phase.playbook
         variables = self.workspace / f"{phase.name}.vault"
         self.facility.write_variables(self.facility.roles_of(phase), variables)
         listener = Listener(task=lambda title: self.progress.step(phase.name, title),
                             hosts=lambda done, total: self.progress.hosts(phase.name, done, total),
-                            event=foresight.event)
+                            warned=lambda text: self.found.warnings.append(text))
+        told = self.workspace / f"{phase.name}.foresight"
         outcome = playbook.run(self.facility.target, [Play(phase.playbook)], variables,
                                self.workspace / phase.name, self.found.folder / f"{phase.name}.log", listener,
-                               stop=self.interrupt.flag, options=self.options)
+                               stop=self.interrupt.flag, options=self.options, foresight=told)
+        foresight = self.found.foreseen[phase.name] = read(told)
         if not outcome.ok and not outcome.stopped and not foresight.failed:
             self.found.obstacles[phase.name] = "; ".join(failure.message for failure in outcome.failures)

@@ -43,8 +43,9 @@ def plan(facility: Facility, selected: Selection, look: Look, console: Console, 
 def rows_of(facility: Facility, selected: Selection, found: Rehearsed, journal: Journal) -> list[dict[str, Any]]:
     """One row a phase: what :func:`casa_install.planning.planned` says of it, and what the hosts said.
 
-    ``changes`` are tasks that would change something (``host``, ``task``, ``diff``), ``then`` those that can be tried
-    only when earlier ones have run, and ``failures`` those that would fail (``host``, ``task``, ``message``).
+    ``changes`` are tasks that would change something (``host``, ``task``, ``diff``), ``then`` those of which that is
+    not known (``host``, ``task``, ``after``: what has to be done before), and ``failures`` those that would fail
+    (``host``, ``task``, ``message``).
     """
     rows: list[dict[str, Any]] = []
     busy: set[str] = set()  # phases that would do something
@@ -54,7 +55,7 @@ def rows_of(facility: Facility, selected: Selection, found: Rehearsed, journal: 
         if selected.hosts is not None:
             row["hosts"] = [host for host in row["hosts"] if host in selected.hosts]
         if phase.playbook:
-            _answer(phase, row, found, bool(busy & needed({phase.name}, selected.phases)))
+            _answer(phase, row, found, busy & needed({phase.name}, selected.phases))
             if row["change"] != COMPLETE and not row["seconds"]:
                 row["seconds"] = round(journal.seconds(phase.name) or phase.seconds)
         if row["seconds"] if phase.artifacts else phase.playbook and row["change"] not in (COMPLETE, SAME):
@@ -67,10 +68,10 @@ COMPLETE = "complete"
 SAME = "is looked at again, nothing changes"
 
 
-def _answer(phase: Phase, row: dict[str, Any], found: Rehearsed, waits: bool) -> None:
+def _answer(phase: Phase, row: dict[str, Any], found: Rehearsed, waits: set[str]) -> None:
     """Put into a row what the hosts said of its phase.
 
-    :param waits: a phase that it needs would change something.
+    :param waits: phases that it needs and that would do something.
     """
     foresight = found.foreseen.get(phase.name)
     if found.off or found.refusals:
@@ -84,16 +85,15 @@ def _answer(phase: Phase, row: dict[str, Any], found: Rehearsed, waits: bool) ->
     else:
         row["changes"] = [{"host": host, "task": task, "diff": diff or None}
                           for (host, task), diff in foresight.changes.items()]
-        then = set(foresight.untried)
-        if waits or foresight.changes:
-            then |= set(foresight.failed)
-        else:
-            row["failures"] = [{"host": host, "task": task, "message": message}
-                               for (host, task), message in foresight.failed.items()]
-        row["then"] = [{"host": host, "task": task} for host, task in sorted(then)]
+        others = f"phase {', '.join(sorted(waits))}" if waits else ""
+        then = foresight.unknown | {task: after or others for task, (_, after) in foresight.failed.items()
+                                    if after or others}
+        row["then"] = [{"host": host, "task": task, "after": after} for (host, task), after in then.items()]
+        row["failures"] = [{"host": host, "task": task, "message": message}
+                           for (host, task), (message, after) in foresight.failed.items() if not (after or others)]
         row["change"] = f"{len(row['changes'])} changes" if row["changes"] else SAME
         if row["then"]:
-            row["change"] += ", then what depends on earlier ones"
+            row["change"] = f"{len(row['changes'])} changes, {len(row['then'])} tasks not known yet"
     if row["change"] == COMPLETE:
         row["seconds"] = 0
 
@@ -113,7 +113,8 @@ def _show(rows: Sequence[dict[str, Any]], found: Rehearsed, seconds: float, cons
             for line in (each["diff"] or "").splitlines():
                 say(f"            {line}")
         for each in row["then"]:
-            say(f"       then {each['host']}: {each['task']} (depends on changes before it)")
+            when = f"before this is done: {each['after']}" if each["after"] else "before it runs"
+            say(f"    unknown {each['host']}: {each['task']} (not known {when})")
         for each in row["failures"]:
             say(f"      fails {each['host']}: {each['task']}: {each['message']}")
     for warning in found.warnings:
@@ -130,6 +131,6 @@ def _sentence(rows: Sequence[dict[str, Any]], found: Rehearsed, seconds: float) 
         return f"An apply would be refused. Nothing was changed.\n  log:  {found.folder / 'preflight.log'}"
     if any(row["failures"] for row in rows):
         return f"An apply would fail. Nothing was changed.\n  logs: {found.folder}"
-    if any(row["changes"] or row["then"] or row["seconds"] for row in rows) or found.off:
+    if any(row["changes"] or row["then"] or (row["seconds"] and row["change"] != SAME) for row in rows) or found.off:
         return f"An apply takes about {about(seconds)}. Nothing was changed."
     return "There is nothing to do."

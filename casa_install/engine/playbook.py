@@ -14,6 +14,7 @@ from typing import Any
 import ansible_runner
 import yaml
 
+from casa_install.engine.callbacks.casa_foresight import FORESIGHT_FILE
 from casa_install.engine.callbacks.casa_stop import STOP_FILE
 from casa_install.engine.causes import Explanation
 
@@ -58,8 +59,6 @@ class Listener:
     """Host, and kind, name and earlier kind or value of a thing that a module says it has made there."""
     warned: Callable[[str], None] = lambda _: None
     """What a module that records what it makes warns of."""
-    event: Callable[[dict[str, Any]], None] = lambda _: None
-    """Every event as the runner gives it."""
 
 
 def message_of(result: Mapping[str, Any]) -> str:
@@ -92,7 +91,6 @@ class _Events:
         if event.get("stdout"):
             self.log.write(event["stdout"] + "\n")
             self.log.flush()
-        self.listener.event(event)
         kind, data = event["event"], event.get("event_data", {})
         host, task, result = data.get("host", ""), data.get("task", ""), data.get("res") or {}
         if kind == "playbook_on_play_start":
@@ -183,7 +181,8 @@ INTERRUPTED = 99
 
 
 def run(target: Target, plays: Sequence[Play], variables: Path, workspace: Path, log: Path, listener: Listener,
-        wanted: Sequence[str] = (), *, stop: Path | None = None, options: Options = NO_OPTIONS) -> Outcome:
+        wanted: Sequence[str] = (), *, stop: Path | None = None, options: Options = NO_OPTIONS,
+        foresight: Path | None = None) -> Outcome:
     """Run playbooks one after the other on an inventory, in one ansible-playbook.
 
     :param variables: the encrypted file of extra variables.
@@ -192,6 +191,7 @@ def run(target: Target, plays: Sequence[Play], variables: Path, workspace: Path,
     :param wanted: titles of tasks whose results the caller wants back.
     :param stop: a file; once it exists, ansible-playbook ends before its next task.
     :param options: what the admin gave for ansible-playbook; the log has what it shows for it.
+    :param foresight: a file for what each task comes to.
     """
     root = Path(__file__).resolve().parents[2]
     outcome = Outcome()
@@ -213,6 +213,7 @@ def run(target: Target, plays: Sequence[Play], variables: Path, workspace: Path,
         # beside those that the admin's environment names
         "ANSIBLE_CALLBACK_PLUGINS": f"{CALLBACKS}:{os.environ.get('ANSIBLE_CALLBACK_PLUGINS', '')}".rstrip(":"),
         STOP_FILE: str(stop or ""),
+        FORESIGHT_FILE: str(foresight or ""),
         # actions of ours use the program's own modules
         "PYTHONPATH": str(root),
         # the programs of our own environment first: ansible-playbook and the Python that delegated tasks use
