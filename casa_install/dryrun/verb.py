@@ -24,7 +24,7 @@ PLANNED, FAILS, REFUSED = 0, 1, 2
 
 def plan(facility: Facility, selected: Selection, look: Look, console: Console, *, as_json: bool) -> int:
     """Show what an apply would do; 1 when it would fail, 2 when it would be refused."""
-    progress = Progress(Console(stderr=True, highlight=False), SIDE_BY_SIDE, "would change")
+    progress = Progress(Console(stderr=True, highlight=False, quiet=as_json), SIDE_BY_SIDE, "would change")
     found = DryRun(facility, selected.phases, look, progress, skip=selected.skip, options=selected.options,
                    hosts=selected.hosts).run()
     with contextlib.closing(Journal(facility.site.state / "journal.sqlite")) as journal:
@@ -91,9 +91,10 @@ def _answer(phase: Phase, row: dict[str, Any], found: Rehearsed, waits: set[str]
         row["then"] = [{"host": host, "task": task, "after": after} for (host, task), after in then.items()]
         row["failures"] = [{"host": host, "task": task, "message": message}
                            for (host, task), (message, after) in foresight.failed.items() if not (after or others)]
-        row["change"] = f"{len(row['changes'])} changes" if row["changes"] else SAME
-        if row["then"]:
-            row["change"] = f"{len(row['changes'])} changes, {len(row['then'])} tasks not known yet"
+        parts = [f"{len(row[kind])} {word}" for kind, word in (("changes", "to change"), ("then", "not known yet"),
+                                                               ("failures", "to fail")) if row[kind]]
+        why = f"{row['change']}; " if row["change"].startswith("runs") else ""
+        row["change"] = f"{why}{', '.join(parts)}" if parts else SAME
     if row["change"] == COMPLETE:
         row["seconds"] = 0
 

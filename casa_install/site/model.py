@@ -195,6 +195,8 @@ class Site(Frozen):
     """What time alone makes wrong, such as an expired certificate: apply refuses then, remove goes on."""
     extra: Mapping[str, Any] = {}
     """Variables of Ansible's own that the command line gives for every host."""
+    overruled: tuple[str, ...] = ()
+    """What the command line's ``-e`` says, as it is written there."""
 
     @property
     def directory(self) -> Path:
