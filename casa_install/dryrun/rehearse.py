@@ -126,5 +126,8 @@ class DryRun:
                                self.workspace / phase.name, self.found.folder / f"{phase.name}.log", listener,
                                stop=self.interrupt.flag, options=self.options, foresight=told)
         foresight = self.found.foreseen[phase.name] = read(told)
-        if not outcome.ok and not outcome.stopped and not foresight.failed:
-            self.found.obstacles[phase.name] = "; ".join(failure.message for failure in outcome.failures)
+        lost = [failure for failure in outcome.failures if failure.unreachable]
+        if lost or not (outcome.ok or outcome.stopped or foresight.failed):
+            self.found.obstacles[phase.name] = "; ".join(
+                f"{failure.host}: {failure.message}" if failure.host else failure.message
+                for failure in lost or outcome.failures)
