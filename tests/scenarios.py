@@ -10,8 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-ON_THE_REHEARSAL = ("hub", "traefik")
-"""Scenarios of roles that need a whole site around them: they run on the one that the rehearsal's tests have made."""
+ON_THE_REHEARSAL = ("cilium", "storage", "hub", "traefik")
+"""Scenarios of roles that need a cluster or a whole site around them: the one that the rehearsal's tests have made."""
 
 _ALL = {path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml")}
 

@@ -108,10 +108,10 @@ CAUSES = (
           r"certificate verify failed|unable to verify the first certificate",
           "a certificate is signed by an authority that is not trusted there",
           "name the authority's certificate in casa_trusted_cas, or let the server use one of the site's"),
-    Cause(r"digest mismatch|digest did not match|does not match the expected|checksum (?:mismatch|did not match)|"
-          r"wrong diff id|unexpected commit digest",
+    Cause(r"digest mismatch|[Dd]igest did not match|does not match the expected|checksum (?:mismatch|did not match)|"
+          r"wrong diff id|unexpected commit digest|error verifying \S+ checksum|verification failed for digest",
           "something arrived that is not what was published",
-          "run again with --no-skip, which publishes again what is missing; find out who changed the registry's files"),
+          "find out who changed the registry's files, and run again with --no-skip: images are then published again"),
     Cause(r"manifest unknown|not found: manifest|name unknown|NAME_UNKNOWN|MANIFEST_UNKNOWN",
           "the registry lacks an image", "run again with --no-skip: what is missing is published again"),
     Cause(r"\b401:? Unauthorized|authentication required|no basic auth credentials|403:? Forbidden|denied: ",

@@ -80,6 +80,7 @@ def last_apply(history: History) -> Run | None:
 def state(history: History) -> dict[str, str]:
     """How the site stands: ``kind`` is ``good``, ``bad``, ``open`` or ``none``, ``words`` say it."""
     run = last_apply(history)
+    removal = history.runs[-1] if history.runs and history.runs[-1].verb.startswith("remove ") else None
     proof = history.verifications[-1] if history.verifications else None
     if run is None:
         return {"kind": "none", "words": "This site was never applied."}
@@ -89,6 +90,11 @@ def state(history: History) -> dict[str, str]:
         failed = ", ".join(p.name for p in run.phases if p.outcome == "failed")
         return {"kind": "bad", "words": f"The last run {_ENDINGS.get(run.verdict, run.verdict)}"
                                         + (f" in {failed}." if failed else ".")}
+    if removal and removal.verdict != "converged":
+        ending = _ENDINGS.get(removal.verdict or "", "did not end")
+        return {"kind": "bad", "words": f"The last run, {removal.verb}, {ending}."}
+    if removal and (proof is None or proof.started < removal.started):
+        return {"kind": "open", "words": f"Converged, then changed by {removal.verb}, and not verified since."}
     if proof is None or proof.started < run.started:
         return {"kind": "open", "words": "Converged, and not verified since."}
     if proof.verdict != "verified":
@@ -170,7 +176,7 @@ def _verification(proof: Verification) -> dict[str, Any]:
 def _artifact(artifact: Artifact) -> dict[str, Any]:
     return {"id": artifact.id, "name": artifact.name, "kind": artifact.kind, "version": artifact.version,
             "content_key": artifact.key, "built": artifact.built, "reference": artifact.reference,
-            "sha256": dict(artifact.files), "debian_packages": list(artifact.debian),
+            "sha256": dict(artifact.files), "debian_packages": len(artifact.debian),
             "pinned": {kind: sum(p.ecosystem == kind for p in artifact.packages) for kind in
                        sorted({p.ecosystem for p in artifact.packages})}}
 

@@ -1,4 +1,4 @@
-"""The software bill of materials: CycloneDX 1.6 JSON of what is built, and of what is pinned inside of it."""
+"""The software bill of materials: CycloneDX 1.6 JSON of what is built, and of what is inside of it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from casa_install.report.supplied import Artifact, Package
 
 def bill(site_name: str, artifacts: Sequence[Artifact], now: dt.datetime) -> dict[str, Any]:
     """The bill of these artifacts as a JSON object."""
-    parts = {package.purl: package for artifact in artifacts for package in artifact.packages}
+    inside = {artifact.id: (*artifact.packages, *artifact.debian) for artifact in artifacts}
+    parts = {package.purl: package for packages in inside.values() for package in packages}
     depends = [{"ref": "site", "dependsOn": sorted(artifact.id for artifact in artifacts)}]
-    depends += [{"ref": artifact.id, "dependsOn": sorted({*artifact.inputs, *(p.purl for p in artifact.packages)})}
+    depends += [{"ref": artifact.id, "dependsOn": sorted({*artifact.inputs, *(p.purl for p in inside[artifact.id])})}
                 for artifact in artifacts]
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
@@ -36,8 +37,7 @@ def _artifact(artifact: Artifact) -> dict[str, Any]:
     component: dict[str, Any] = {
         "type": "container" if artifact.kind == "image" else "application", "bom-ref": artifact.id,
         "name": artifact.reference or artifact.name, "version": artifact.version,
-        "properties": [{"name": "casa-install:content-key", "value": artifact.key},
-                       *({"name": "casa-install:debian-package", "value": name} for name in artifact.debian)]}
+        "properties": [{"name": "casa-install:content-key", "value": artifact.key}]}
     if artifact.kind == "image" and artifact.files:
         component["hashes"] = [{"alg": "SHA-256", "content": artifact.files[0][1]}]
     elif artifact.files:

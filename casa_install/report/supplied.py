@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from casa_install.phases import CLUSTER_IMAGES, PROGRAMS, USER_IMAGES
+from casa_install.report.debian import debian_packages
 from casa_install.supply import Supply
 from casa_install.supply.catalog import Alias, Entry, Rootfs, Tool
 from casa_install.supply.images import LAYOUT
@@ -20,7 +21,7 @@ from casa_install.supply.store import RESULT
 
 @dataclass(frozen=True)
 class Package:
-    """A package that a lock file pins; ``hashes`` are (algorithm, hex) of the files that are accepted for it."""
+    """A package in a program or image; ``hashes`` are (algorithm, hex) of the files that are accepted for it."""
 
     ecosystem: str
     name: str
@@ -51,8 +52,8 @@ class Artifact:
     """(file or ``manifest``, SHA-256 in hex)."""
     inputs: tuple[str, ...]
     packages: tuple[Package, ...]
-    debian: tuple[str, ...]
-    """Debian packages that are named, whose versions the signed archive decides."""
+    debian: tuple[Package, ...]
+    """Debian's packages in an image that is built: Debian's signed archive decides their versions, no lock."""
 
 
 def artifacts(supply: Supply) -> list[Artifact]:
@@ -73,7 +74,8 @@ def _artifact(supply: Supply, entry: Entry, served: set[str]) -> Artifact:
         entry.version, key, built, supply.image(entry.name) if entry.is_image and entry.name in served else None,
         tuple(_checksums(supply.store.directory(source, key), source)) if built else (),
         tuple(each.id for each in supply.catalog.inputs(entry)), tuple(_packages(entry)),
-        entry.packages if isinstance(entry, Rootfs) else ())
+        tuple(Package("deb", f"debian/{name}", version) for name, version in
+              debian_packages(supply.store.directory(source, key) / LAYOUT)) if built and entry.is_image else ())
 
 
 def _checksums(result: Path, entry: Entry) -> Iterator[tuple[str, str]]:

@@ -33,6 +33,7 @@ def variables(site: Site, supply: Supply, credentials: Credentials) -> dict[str,
         "cilium_pod_network": str(settings.pod_network),
         "cilium_public_address": str(settings.public_address),
         "cilium_gateway_label": "casa/gateway",
+        "cilium_virtual": settings.rehearsal,
         "cilium_gateways": len(site.group("gateway")),
         "cilium_cgroup_root": cgroup_root(rehearsal=settings.rehearsal),
     }

@@ -93,6 +93,12 @@ def digest(layout: Path) -> str:
     return found
 
 
+def blobs(layout: Path) -> list[str]:
+    """Return the digests of configuration and layers of the one image in a layout."""
+    manifest = json.loads((layout / "blobs" / Path(*digest(layout).split(":"))).read_text())
+    return [each["digest"] for each in (manifest["config"], *manifest["layers"])]
+
+
 def size(layout: Path) -> int:
     """Return the compressed size in bytes."""
     return sum(p.stat().st_size for p in (layout / "blobs").rglob("*") if p.is_file())

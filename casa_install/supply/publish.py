@@ -11,7 +11,7 @@ import tempfile
 from http import HTTPStatus
 from pathlib import Path
 
-from casa_install.supply.images import digest
+from casa_install.supply.images import blobs, digest
 from casa_install.supply.runner import Runner
 
 _MANIFESTS = ", ".join([
@@ -43,10 +43,23 @@ class Registry:
 
         :raises RegistryError: when it does not answer as a registry.
         """
+        answer = self._head(repository, f"manifests/{tag}")
+        return answer.getheader("Docker-Content-Digest") if answer else None
+
+    def holds(self, layout: Path, repository: str, tag: str) -> bool:
+        """Whether the registry has an image under a name with all that it is made of.
+
+        :raises RegistryError: when it does not answer as a registry.
+        """
+        return (self.digest(repository, tag) == digest(layout)
+                and all(self._head(repository, f"blobs/{blob}") for blob in blobs(layout)))
+
+    def _head(self, repository: str, place: str) -> http.client.HTTPResponse | None:
+        """What the registry says of a place in a repository; None when it has nothing there."""
         headers = {"Accept": _MANIFESTS} | ({"Authorization": f"Basic {self._token}"} if self._token else {})
         connection = http.client.HTTPSConnection(self.address, timeout=_TIMEOUT, context=self._context)
         try:
-            connection.request("HEAD", f"/v2/{repository}/manifests/{tag}", headers=headers)
+            connection.request("HEAD", f"/v2/{repository}/{place}", headers=headers)
             answer = connection.getresponse()
         except OSError as error:
             raise RegistryError(f"registry {self.address}: {error}: is its service running and is its certificate "
@@ -54,7 +67,7 @@ class Registry:
         finally:
             connection.close()
         if answer.status == HTTPStatus.OK:
-            return answer.getheader("Docker-Content-Digest")
+            return answer
         if answer.status == HTTPStatus.NOT_FOUND:
             return None
         raise RegistryError(f"registry {self.address} answers {answer.status} {answer.reason} for {repository}")
@@ -65,7 +78,7 @@ class Registry:
         :raises RegistryError: when the registry cannot be asked.
         :raises CommandError: when the push fails.
         """
-        if self.digest(repository, tag) == digest(layout):
+        if self.holds(layout, repository, tag):
             return False
         with tempfile.TemporaryDirectory() as place:
             trust = Path(place) / "certs"

@@ -96,8 +96,9 @@ sign() {
 sign foreign theirs PEER 20260101000000Z 20400101000000Z
 sign expired ours PEER 20260101000000Z 20260201000000Z
 sign other ours 10.0.0.1 20260101000000Z 20400101000000Z
+sign right ours PEER 20260101000000Z 20400101000000Z
 serve() { systemd-run --quiet --unit=serve-$1 openssl s_server -accept $1 -cert /root/$2.pem -key /root/$2.key -www; }
-serve 8441 foreign; serve 8442 expired; serve 8443 other
+serve 8441 foreign; serve 8442 expired; serve 8443 other; serve 8444 right
 cat > refuse.py <<'END'
 from http.server import BaseHTTPRequestHandler, HTTPServer
 class Refuse(BaseHTTPRequestHandler):
@@ -111,7 +112,10 @@ systemd-run --quiet python3 -c 'import socket, time; s = socket.create_server(("
 SMALL = "mkdir -p /srv/small && mount -t tmpfs -o size=64k none /srv/small && " \
     "head -c 1M /dev/zero > /srv/small/rest 2> /dev/null; true"
 COPY: dict[str, Any] = {"ansible.builtin.copy": {"content": "x" * 2000, "dest": "/srv/small/file", "mode": "0644"}}
-
+# a virtual host has its machine's clock, so that every program of the host is told another time instead
+IN_THE_FUTURE = ("apt-get -q install --yes libfaketime && cp /root/.bashrc /root/bashrc && "
+                 "(echo 'export LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 FAKETIME=+20y'; "
+                 "cat /root/bashrc) > /root/.bashrc")
 FAULTS = (
     Fault("disk-full", SMALL, COPY, "there is no space left on the host.*", "free space", "umount /srv/small"),
     Fault("disk-full-daemon", SMALL + "; " + unit("casa-writer", "/bin/sh -c 'echo data > /srv/small/data 2>/dev/null'",
@@ -159,7 +163,7 @@ FAULTS = (
           "let it end", "systemctl stop locker"),
     Fault("package-unknown", "true", install("casa-nonesuch"),
           r"the host's package sources do not have a package that is needed \(casa-nonesuch\)", "sources.list.d"),
-    Fault("mirror-unreachable", source(f"deb [trusted=yes] http://{PEER}:81/repo ./"), UPDATE,
+    Fault("mirror-unreachable", source(f"deb [trusted=yes] http://admin:word@{PEER}:81/repo ./"), UPDATE,
           f"the package source http://{PEER}:81/repo cannot be reached: Connection refused", "casa_debian_mirror",
           SOURCES_BACK),
     Fault("mirror-unresolved", source("deb [trusted=yes] http://mirror.nowhere.test/repo ./"), UPDATE,
@@ -180,6 +184,8 @@ FAULTS = (
           "a certificate is signed by an authority that is not trusted there", "casa_trusted_cas"),
     Fault("certificate-expired", "true", fetch(f"https://{PEER}:8442/"),
           "a certificate is not valid at this time", "renew"),
+    Fault("wrong-clock", IN_THE_FUTURE, fetch(f"https://{PEER}:8444/"),
+          r"the host's clock is \d+ s ahead of this machine's", "timedatectl", "mv /root/bashrc /root/.bashrc"),
     Fault("certificate-of-another", "true", fetch(f"https://{PEER}:8443/"),
           "a certificate is made for another name.*", "let the server use"),
     Fault("credentials-refused", "true", fetch(f"http://{PEER}:8445/secret", status_code=200),

@@ -22,6 +22,7 @@ from casa_install.engine.progress import Progress
 from casa_install.engine.removal import Removal
 from casa_install.facility import Facility
 from casa_install.leaving import Leaving, Scope
+from casa_install.supply.images import blobs
 from tests import machine, watch
 from tests.lab.test_refusals import picture
 from tests.rehearsal.conftest import INVENTORY, STATE, Program, changes, killed_in, left_on, on_host, started
@@ -152,6 +153,30 @@ def test_a_failure_names_phase_host_message_log_and_next_command(casa: Program) 
     assert "xcache-1" in Path(log[1]).read_text()
     assert "run again: casa-install --inventory" in done.stdout
     assert casa("apply", "--no-verify").returncode == 0
+
+
+def test_a_stopped_registry_and_a_changed_image_are_told_and_mended(casa: Program) -> None:
+    with closing(Facility.open(INVENTORY)) as facility:
+        config = blobs(facility.supply.layout("worker"))[0].removeprefix("sha256:")
+    image = on_host("exec-1", "readlink", "/var/lib/casa/worker").strip()
+    on_host("exec-1", "mv", image, "/var/lib/casa/images/before")
+    try:
+        on_host("dns-1", "systemctl", "stop", "casa-registry-front")
+        done = casa("apply", "--only", "worker", "--no-skip", "--no-verify")
+        on_host("dns-1", "systemctl", "start", "casa-registry-front")
+        assert done.returncode == 1
+        assert re.search(r"^  cause: nothing listens at a place that is needed \(\S+:5000\)$", done.stdout, re.M)
+        stored = f"/var/lib/docker-registry/docker/registry/v2/blobs/sha256/{config[:2]}/{config}/data"
+        on_host("dns-1", "sed", "--in-place", "s/amd64/arm64/", stored)
+        done = casa("apply", "--only", "worker", "--no-skip", "--no-verify")
+        assert done.returncode == 1
+        assert "failed: worker on exec-1: " in done.stdout
+        assert "  cause: something arrived that is not what was published\n" in done.stdout
+        assert "run again with --no-skip" in done.stdout
+        assert casa("apply", "--only", "registry,publish,worker", "--no-skip", "--no-verify").returncode == 0
+        assert on_host("dns-1", "sha256sum", stored).split()[0] == config
+    finally:
+        on_host("exec-1", "rm", "-rf", "/var/lib/casa/images/before")
 
 
 def test_verify_names_what_is_broken(casa: Program) -> None:

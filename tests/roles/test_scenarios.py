@@ -9,9 +9,6 @@ import pytest
 
 from tests.scenarios import ON_THE_REHEARSAL, ON_THEIR_OWN, ROOT, WITH_PROGRAMS, run_scenario
 
-WITH = {"cilium": "kubernetes", "storage": "kubernetes", "resolver": "dns", "xrootd": "xcache"}
-"""Roles that mean nothing alone -> the scenario that converges, checks and removes them."""
-
 AT_ONCE = 2
 """Scenarios that run side by side: most of a scenario's time is waiting for its hosts."""
 
@@ -27,7 +24,7 @@ def running(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[None]]]
 
 def test_every_role_has_a_scenario() -> None:
     roles = {p.name for p in (ROOT / "roles").iterdir()}
-    assert {WITH.get(role, role) for role in roles} <= {*ON_THEIR_OWN, *ON_THE_REHEARSAL}
+    assert roles == {*ON_THEIR_OWN, *ON_THE_REHEARSAL}
 
 
 @pytest.mark.parametrize("scenario", [s for s in ON_THEIR_OWN if s not in WITH_PROGRAMS])

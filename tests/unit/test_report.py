@@ -6,8 +6,10 @@ import base64
 import contextlib
 import datetime as dt
 import hashlib
+import io
 import json
 import re
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
@@ -289,7 +291,7 @@ def test_the_bill_of_materials_is_cyclonedx_and_has_every_pin(facility: Facility
     assert "pkg:pypi/jupyterhub@6.1.1" in known
     assert "pkg:npm/configurable-http-proxy@5.3.0" in known
     for component in bill["components"]:
-        if component["type"] == "library":
+        if component["type"] == "library" and not component["purl"].startswith("pkg:deb/"):
             assert component.get("properties") or component.get("externalReferences"), component["purl"]
 
 
@@ -303,6 +305,44 @@ def test_a_built_program_has_the_checksum_of_each_of_its_files(facility: Facilit
     [etcd] = [each for each in facts["artifacts"] if each["id"] == "etcd"]
     assert (etcd["built"], etcd["sha256"]) == (True, {"etcd": digest})
     assert digest in (tmp_path / "out" / "sbom.cdx.json").read_text()
+
+
+def test_the_bill_names_what_debian_put_into_an_image(facility: Facility, tmp_path: Path) -> None:
+    status = ("Package: bash\nStatus: install ok installed\nDescription: shell\n of GNU\nVersion: 5.2.37-2+b8\n\n"
+              "Package: gone\nStatus: deinstall ok config-files\nVersion: 1\n")
+    entry = facility.supply.catalog.get("base", image=True)
+    with facility.supply.store.building(entry, facility.supply.key(entry)) as folder:
+        write_layout(folder / "layout", [{"./var/lib/dpkg/status": status}, {"opt/casa": "no package"}])
+    for name in ("first", "again"):
+        write_report(facility, tmp_path / name)
+        bill = json.loads((tmp_path / name / "sbom.cdx.json").read_text())
+        [bash] = [each for each in bill["components"] if each["bom-ref"].startswith("pkg:deb/")]
+        assert (bash["purl"], bash["version"]) == ("pkg:deb/debian/bash@5.2.37-2%2Bb8", "5.2.37-2+b8")
+        [image] = [each for each in bill["dependencies"] if each["ref"] == entry.id]
+        assert bash["purl"] in image["dependsOn"]
+
+
+def write_layout(layout: Path, layers: list[dict[str, str]]) -> None:
+    """An image in OCI's form, lowest layer first; a layer is name -> content of its files."""
+    blobs = layout / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+
+    def add(content: bytes) -> dict[str, str]:
+        digest = hashlib.sha256(content).hexdigest()
+        (blobs / digest).write_bytes(content)
+        return {"digest": f"sha256:{digest}"}
+
+    found = []
+    for files in layers:
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+            for name, content in files.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content.encode()))
+        found.append(add(packed.getvalue()))
+    manifest = add(json.dumps({"layers": found}).encode())
+    (layout / "index.json").write_text(json.dumps({"manifests": [manifest]}))
 
 
 def test_replaced_modules_are_listed_as_what_replaces_them() -> None:
@@ -360,6 +400,20 @@ def test_a_killed_run_is_said_to_have_no_end(facility: Facility) -> None:
     page = Page((facility.site.state / "report" / "report.html").read_text())
     assert "fill-interrupted" in {str(a.get("class")) for _, a in page.tags}
     assert "did not end" in page.text
+
+
+@pytest.mark.parametrize(("verdict", "kind", "words"), [
+    ("converged", "open", "Converged, then changed by remove --component xcache, and not verified since."),
+    ("failed", "bad", "The last run, remove --component xcache, failed."),
+    (None, "bad", "The last run, remove --component xcache, did not end."),
+])
+def test_a_removal_is_what_a_report_begins_with(facility: Facility, verdict: str | None, kind: str, words: str) -> None:
+    live(facility, time.time())
+    with contextlib.closing(Journal(facility.site.state / "journal.sqlite")) as journal:
+        journal.begin_run("remove --component xcache")
+        if verdict:
+            journal.end_run(verdict)
+    assert state(read_history(facility.site.state / "journal.sqlite")) == {"kind": kind, "words": words}
 
 
 def test_a_folder_that_cannot_be_written_is_refused(facility: Facility, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 from casa_install.machine import MachineError, ensure_packages
 from casa_install.supply import RegistryError, Supply
 from casa_install.supply.catalog import ROOT, read_catalog
-from casa_install.supply.images import Containers, digest, local_reference
+from casa_install.supply.images import Containers, blobs, digest, local_reference
 from casa_install.supply.keys import TOOLS
 from casa_install.supply.publish import Registry
 from casa_install.supply.runner import Runner
@@ -55,6 +55,7 @@ ENTRYPOINT ["/pause"]
 class Running:
     address: str
     authority: str
+    storage: Path
 
 
 def certificates(directory: Path) -> str:
@@ -110,7 +111,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
                     if probe.connect_ex(("127.0.0.1", int(address.split(":")[1]))) == 0:
                         break
                 time.sleep(0.1)
-            yield Running(address, authority)
+            yield Running(address, authority, directory / "data")
         finally:
             process.terminate()
 
@@ -171,6 +172,23 @@ def test_pushed_once_and_found_under_both_names(supply: Supply, registry: Runnin
     assert there.digest("casa/upper", "other") is None
     for log in supply.store.logs.glob("push-*"):
         assert LOGIN[1] not in log.read_text()
+
+
+def test_damaged_content_goes_and_is_pushed_again(supply: Supply, registry: Running) -> None:
+    supply.push(["upper"], registry.address, registry.authority, LOGIN)
+    layer = blobs(supply.layout("upper"))[-1].removeprefix("sha256:")
+    stored = registry.storage / "docker/registry/v2/blobs/sha256" / layer[:2] / layer / "data"
+    check = ["bash", str(ROOT / "roles/registry/files/drop-damaged"), str(registry.storage)]
+    assert subprocess.run(check, capture_output=True, text=True, check=True).stdout == ""
+    whole = stored.read_bytes()
+    stored.write_bytes(whole[:-1] + b"?")
+    os.utime(stored, (0, 0))
+    assert supply.push(["upper"], registry.address, registry.authority, LOGIN) == []
+    assert subprocess.run(check, capture_output=True, text=True, check=True).stdout == f"{layer}\n"
+    assert not stored.exists()
+    pushed = supply.push(["upper"], registry.address, registry.authority, LOGIN)
+    assert [name.split(":")[0] for name in pushed] == ["upper"]
+    assert stored.read_bytes() == whole
 
 
 def test_a_wrong_password_or_a_foreign_ca_is_refused(supply: Supply, registry: Running, tmp_path: Path) -> None:

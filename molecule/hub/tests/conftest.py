@@ -1,35 +1,19 @@
 """The shared rehearsal, opened for tests."""
 
 import sys
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2] / "shared"))
 
-from variables import INVENTORY
+from on_facility import context, facility
 
-from casa_install.engine.lock import hold
-from casa_install.facility import Facility
 from casa_install.verify.context import Context
 from casa_install.verify.jupyter import UserSession
 
-
-@pytest.fixture(scope="session")
-def facility() -> Iterator[Facility]:
-    """Held like in an installation: nobody changes the site meanwhile."""
-    opened = Facility.open(INVENTORY.resolve())
-    with hold(opened.site.state / "lock"):
-        yield opened
-
-
-@pytest.fixture
-async def context(facility: Facility) -> AsyncIterator[Context]:
-    opened = Context(facility)
-    yield opened
-    opened.close()
+__all__ = ["context", "facility", "session"]
 
 
 @pytest.fixture
