@@ -239,7 +239,8 @@ def test_an_apply_does_what_was_announced_after_a_file_was_changed_by_hand(site:
     assert site.apply("--only", PHASES) == planned.changes
 
 
-def test_no_secret_is_shown_or_logged(site: Site) -> None:
+def test_no_secret_is_shown_or_logged(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(site.folder / "config"))  # where the vault's key is
     ssh(site.lab, "pool-1", "for file in /etc/casa-registry/{tls.key,htpasswd} /etc/condor/tokens.d/pool "
         "/etc/condor/passwords.d/POOL; do echo >> $file; done")
     said = site.run("plan", "--only", "registry,condor", "-v")
