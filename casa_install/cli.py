@@ -7,13 +7,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from casa_install import init, phases, verbs
+from casa_install import init, phases, selection, verbs
 from casa_install.engine import removal
 
 VERBS = {
     "init": "write the inventory of a new site, from four questions or from flags",
     "apply": "converge the site, then prove it (the default)",
-    "plan": "show phases and hosts, and what would run; touches no host",
+    "plan": "ask the hosts what an apply would change, and show it; changes nothing",
     "check": "ask every host what stands in an installation's way; changes nothing",
     "verify": "prove that a user's day works, from outside",
     "status": "show when each phase last ran and how it ended",
@@ -28,14 +28,22 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("-i", "--inventory", type=Path, required=True, metavar="SITE.INI", help="the site's inventory")
+    reading = argparse.ArgumentParser(add_help=False)
+    reading.add_argument("-e", "--extra-vars", dest="extra", action="append", default=[], metavar="NAME=VALUE",
+                         help="a setting that overrules the inventory in this run; @FILE: all of a YAML file")
+    reading.add_argument("--vault-id", dest="vault_ids", action="append", default=[], type=selection.vault_id,
+                         metavar="[LABEL@]FILE", help="a file with a password of the inventory's encrypted values")
+    reading.add_argument("--vault-password-file", "--vault-pass-file", dest="vault_ids", action="append",
+                         type=selection.vault_id, metavar="FILE", help="the same without a label")
     top = argparse.ArgumentParser(
         prog="casa-install", description="Turns bare-metal hosts into a Coffea-casa analysis facility.",
         epilog="Exit status: 0 converged and verified, 1 something failed, 2 refused before any host was touched, "
         "130 stopped by Ctrl-C.")
     commands = top.add_subparsers(dest="verb", metavar="VERB")
     for verb, meaning in VERBS.items():
-        command = commands.add_parser(verb, help=meaning, parents=[shared], description=meaning)
-        if verb == "apply":
+        parents = [shared] if verb == "init" else [shared, reading]
+        command = commands.add_parser(verb, help=meaning, parents=parents, description=meaning)
+        if verb in ("apply", "plan"):
             which = command.add_mutually_exclusive_group()
             which.add_argument("--no-skip", action="store_true", help="run phases that are complete, too")
             which.add_argument("--from", dest="first", type=phases.named, metavar="PHASE",
@@ -45,7 +53,16 @@ def parser() -> argparse.ArgumentParser:
                                help="run these phases, complete or not, and no other; the site is not verified")
             command.add_argument("-v", dest="verbosity", action="count", default=0,
                                  help="have Ansible write more into the log; -vv, -vvv: still more")
+            command.add_argument("--limit", default="", metavar="HOSTS", help="work on these hosts and groups only")
+            command.add_argument("--tags", type=selection.tags, default=(), metavar="PHASE[,PHASE…]",
+                                 help="only tasks of these tags; a phase's name is its tasks' tag")
+            command.add_argument("--skip-tags", type=selection.tags, default=(), metavar="PHASE[,PHASE…]",
+                                 help="no tasks of these tags")
+        if verb == "apply":
             command.add_argument("--no-verify", action="store_true", help="converge only")
+            command.add_argument("--check", action="store_true", help="change nothing: a plan without differences")
+            command.add_argument("--diff", action="store_true", help="have differences of files shown: with --check on "
+                                 "the screen, as plan does, else in the log")
         if verb == "init":
             init.add_flags(command)
         if verb in ("verify", "status", "plan", "check"):

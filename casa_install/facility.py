@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,26 +20,30 @@ from casa_install.engine.playbook import Target
 from casa_install.phases import ROOT, Phase
 from casa_install.rehearsal.hosts import Lab
 from casa_install.site.load import load_site
-from casa_install.site.model import Site
+from casa_install.site.model import Site, Vaulted
 from casa_install.supply import Supply, cache_directory
 
 
 class Facility:
     """Everything that the verbs need to work on one site."""
 
-    def __init__(self, site: Site) -> None:
-        self.site = site
+    def __init__(self, site: Site, vault_ids: tuple[str, ...] = ()) -> None:
+        self.site, self.vault_ids = site, vault_ids
         self.credentials = Credentials(site)
         self.supply = Supply(site.registry, cache_directory(), site.settings.trusted_cas, site.settings.debian_mirror)
 
     @classmethod
-    def open(cls, inventory: Path) -> Facility:
+    def open(cls, inventory: Path, extra: Sequence[str] = (), vault_ids: Sequence[str] = ()) -> Facility:
         """Read an inventory; ``ANSIBLE_VAULT_PASSWORD_FILE`` opens its encrypted values, as it does for Ansible.
 
+        :param extra: ``NAME=VALUE`` or ``@FILE`` of the command line.
+        :param vault_ids: ``LABEL@FILE`` of the command line.
         :raises InventoryErrors: with every problem of the inventory.
         """
-        password = os.environ.get("ANSIBLE_VAULT_PASSWORD_FILE")
-        return cls(load_site(inventory, vault_password=Path(password) if password else None))
+        named = os.environ.get("ANSIBLE_VAULT_PASSWORD_FILE")
+        passwords = [Path(named)] if named else []
+        passwords += [Path(each.partition("@")[2]) for each in vault_ids]
+        return cls(load_site(inventory, vault_passwords=passwords, extra=extra), tuple(vault_ids))
 
     @cached_property
     def lab(self) -> Lab:
@@ -56,7 +60,7 @@ class Facility:
     @property
     def target(self) -> Target:
         """What playbooks work on."""
-        return Target(self.site.inventory, self.credentials.vault.key, self.connections.folder)
+        return Target(self.site.inventory, self.credentials.vault.key, self.connections.folder, self.vault_ids)
 
     def close(self) -> None:
         """End what the run holds open, and what killed runs have left open."""
@@ -65,9 +69,10 @@ class Facility:
         end_stale()
 
     def connection(self) -> dict[str, Any]:
-        """How ansible reaches virtual hosts; real hosts are reached as their inventory says."""
+        """How ansible reaches virtual hosts; real hosts are reached as inventory and command line say."""
         if not self.site.settings.rehearsal:
-            return {}
+            return {name: {"__ansible_vault": value.ciphertext} if isinstance(value, Vaulted) else value
+                    for name, value in self.site.extra.items()}
         return {
             "ansible_user": "root",
             "ansible_ssh_private_key_file": str(self.lab.private_key),

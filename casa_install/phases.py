@@ -96,6 +96,15 @@ def only(names: Collection[str], phases: Collection[Phase]) -> tuple[Phase, ...]
     return tuple(replace(p, needs=tuple(n for n in p.needs if n in names)) for p in phases if p.name in names)
 
 
+def needed(names: Collection[str], phases: Collection[Phase]) -> set[str]:
+    """These phases and all that they need, directly or through others."""
+    found = set(names)
+    for phase in reversed(list(phases)):  # needs stand above who needs them
+        if phase.name in found:
+            found |= set(phase.needs)
+    return found
+
+
 def following(name: str, phases: Collection[Phase]) -> tuple[Phase, ...]:
     """A phase and all that need it, directly or through others."""
     names = {name}

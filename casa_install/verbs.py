@@ -17,21 +17,23 @@ from rich.console import Console
 from casa_install import init, preflight, verify
 from casa_install.credentials import VaultError
 from casa_install.diagnose.verb import diagnose
+from casa_install.dryrun import verb as dryrun
 from casa_install.engine import remains, removal
 from casa_install.engine.converge import SIDE_BY_SIDE, Convergence, Verdict
 from casa_install.engine.interrupt import EXIT
 from casa_install.engine.journal import REMOVED, Journal
 from casa_install.engine.lock import LockedError, hold
-from casa_install.engine.progress import Progress, about
+from casa_install.engine.progress import Progress
 from casa_install.engine.removal import Removal
 from casa_install.facility import Facility
 from casa_install.leaving import Leaving, Scope, what_is_left_to_do
-from casa_install.phases import following, only, phases_of
-from casa_install.planning import expected, planned, total
+from casa_install.phases import phases_of
+from casa_install.planning import expected
 from casa_install.preflight.verb import check
 from casa_install.rehearsal.commands import RehearsalError
 from casa_install.report import write_report
 from casa_install.rolevars.hub import client_secret
+from casa_install.selection import SelectionError, select
 from casa_install.site.problems import InventoryErrors
 from casa_install.steps import STEPS
 
@@ -45,7 +47,8 @@ def run(options: argparse.Namespace) -> int:
     if options.verb == "init":  # there is no site yet
         return init.run(options, console, errors)
     try:
-        with contextlib.closing(Facility.open(options.inventory.resolve())) as facility:
+        with contextlib.closing(Facility.open(options.inventory.resolve(), options.extra,
+                                              options.vault_ids)) as facility:
             return _TABLE[options.verb](facility, options, console)
     except InventoryErrors as problems:
         for problem in problems.problems:
@@ -55,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         errors.print("Stopped; the same command goes on from here.", markup=False)
         return INTERRUPTED
-    except (LockedError, RehearsalError, VaultError) as error:
+    except (LockedError, RehearsalError, VaultError, SelectionError) as error:
         errors.print(str(error), markup=False, soft_wrap=True)
         return REFUSED
 
@@ -78,30 +81,23 @@ def _ensure_secrets_open(facility: Facility) -> None:
 
 def apply(facility: Facility, options: argparse.Namespace, console: Console) -> int:
     """Converge and verify."""
-    phases = phases_of(facility.site)
-    chosen = bool(options.first or options.only)
-    if absent := ({options.first} if options.first else options.only or set()) - {p.name for p in phases}:
-        console.print(f"{', '.join(sorted(absent))}: phases of rehearsals only; nothing was changed.", markup=False)
-        return REFUSED
-    if options.first:
-        phases = following(options.first, phases)
-    elif options.only:
-        phases = only(options.only, phases)
+    if options.check:
+        return plan(facility, options, console)
+    selected = select(facility.site, options)
     _ensure_timely(facility)
     _ensure_secrets_open(facility)
     with hold(facility.site.state / "lock"):
         journal = _journal(facility)
-        skip = not (options.no_skip or chosen)
-        convergence = Convergence(facility, phases, STEPS, preflight.look, journal,
-                                  Progress(console, SIDE_BY_SIDE), skip=skip,
-                                  expected=expected(facility, phases, journal, skip=skip),
-                                  verbosity=options.verbosity)
+        convergence = Convergence(facility, selected.phases, STEPS, preflight.look, journal,
+                                  Progress(console, SIDE_BY_SIDE), skip=selected.skip,
+                                  expected=expected(facility, selected.phases, journal, skip=selected.skip),
+                                  options=selected.options, hosts=selected.hosts)
         journal.begin_run("apply")
         verdict = convergence.run()
         _say(verdict, options, console)
         code, word = verdict.code, verdict.word
         try:
-            if code == CONVERGED and not options.no_verify and not chosen:
+            if code == CONVERGED and not options.no_verify and selected.whole:
                 word = "failed"
                 code = verify.run(facility, journal, console)
                 word = verdict.word if code == CONVERGED else word
@@ -111,8 +107,9 @@ def apply(facility: Facility, options: argparse.Namespace, console: Console) -> 
         finally:
             journal.end_run(word)
             journal.close()
-    if code == CONVERGED and chosen:
-        console.print("Only some phases were run, and nothing was verified: casa-install verify proves the site.",
+    if code == CONVERGED and not selected.whole:
+        part = "phases" if selected.hosts is None else "hosts"
+        console.print(f"Only some {part} were run, and nothing was verified: casa-install verify proves the site.",
                       markup=False)
     elif code == CONVERGED:
         console.print(f"\nUsers log in at https://hub.{facility.site.settings.domain}/", markup=False)
@@ -156,24 +153,12 @@ def _same_command(options: argparse.Namespace) -> str:
 
 
 def plan(facility: Facility, options: argparse.Namespace, console: Console) -> int:
-    """Show what an apply would do; reads the journal and the supply cache, no host."""
+    """Ask the hosts what an apply would do, and show it."""
+    selected = select(facility.site, options)
     _ensure_timely(facility)
     _ensure_secrets_open(facility)
-    journal = _journal(facility)
-    rows = [planned(facility, phase, journal) for phase in phases_of(facility.site)]
-    journal.close()
-    seconds = total(rows)
-    if options.json:
-        console.print_json(json.dumps({"phases": rows, "seconds": round(seconds)}))
-        return CONVERGED
-    for row in rows:
-        console.print(f"{row['phase']:<11} {row['title']}", markup=False)
-        takes = f" (about {about(row['seconds'])})" if row["seconds"] else ""
-        console.print(f"            {', '.join(row['hosts']) or 'the installing machine'}: {row['change']}{takes}",
-                      markup=False, soft_wrap=True)
-    console.print(f"An apply takes about {about(seconds)}, and then it verifies." if seconds else
-                  "Nothing is to be done, as far as this machine knows.", markup=False)
-    return CONVERGED
+    with hold(facility.site.state / "lock"):
+        return dryrun.plan(facility, selected, preflight.look, console, as_json=getattr(options, "json", False))
 
 
 def verify_site(facility: Facility, options: argparse.Namespace, console: Console) -> int:

@@ -13,7 +13,7 @@ from ansible.module_utils import casa_record
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.casa_accounts import accounts, drop, groups
 from ansible.module_utils.casa_claims import Claim, Record
-from ansible.module_utils.casa_things import keep, look, names, put_back, remove, run, set_attributes
+from ansible.module_utils.casa_things import Thing, keep, look, names, put_back, remove, run, set_attributes
 
 DOCUMENTATION = r"""
 module: casa_files
@@ -24,6 +24,7 @@ description:
   - A file of the role's that was changed by hand is never lost, it is copied to C(/var/backups/casa-install).
   - What lies in a folder of ours and is not ours stays.
   - A path that several roles write goes with the last of them.
+  - In check mode it tells the same and changes nothing. A difference names paths, never what is in them.
 options:
   role:
     description: The role that asks.
@@ -106,6 +107,10 @@ class Work:
         self.role: str = module.params["role"]
         self.acts = not module.check_mode
         self.told: dict[str, list[Any]] = {key: [] for key in ("kept", "gone", "restored", "aside", "record")}
+        self.going: set[str] = set()
+        """Every path that goes, of data each by itself."""
+        self.lines: tuple[list[str], list[str]] = ([], [])
+        """The difference: what there is before the task, and after it."""
 
     def warn(self, text: str) -> None:
         """Tell the admin."""
@@ -198,6 +203,17 @@ class Work:
         """Tell the run what was made, and what was there before; never what is in it."""
         self.told["record"].append({"kind": kind, "name": name, "before": before})
 
+    def goes(self, path: str, what: str) -> None:
+        """Something of ours is gone after the task."""
+        self.told["gone"].append(path)
+        self.lines[0].append(f"{path}: {what}")
+
+    def returns(self, name: str, now: str, before: str) -> None:
+        """A path or a kernel setting is after the task what it was before us."""
+        self.told["restored"].append(name)
+        self.lines[0].append(f"{name}: {now}")
+        self.lines[1].append(f"{name}: {before}")
+
     def restore(self) -> None:
         """The host is as if the role had never been here, but for what others made."""
         record = self.record
@@ -226,7 +242,9 @@ class Work:
             going = names(here) - set(held or ())
             for name in sorted(going) if self.acts else ():
                 remove(here / name)
-            self.told["gone"] += [path] if going and held is not None else []
+            self.going |= {f"{path}/{name}" for name in going}
+            if going and held is not None:
+                self.goes(path, "what came into it")
             stays = sorted(set(held or ()) - {"lost+found"})
             if going and stays:
                 self.warn(f"{path} held something before casa-install, which stays: {shortened(stays)}")
@@ -244,32 +262,34 @@ class Work:
             return
         self.save_from_loss(path)
         if before and before.kind != "folder":
-            self.told["restored"].append(path)
+            self.returns(path, described(now), f"{described(before)} of before")
             if self.acts:
                 put_back(here, BEFORE)
         else:
-            self.told["gone"].append(path)
+            self.going.add(path)
+            self.goes(path, described(now))
             if self.acts:
                 remove(here)
 
     def restore_folder(self, path: str) -> None:
         """A folder of ours is gone if nothing is in it; one that was there before has its owner and mode again."""
         here, before = Path(path), self.record.before[path]
-        now = look(here)
+        now = None if path in self.going else look(here)
         if before is None and now and now.kind == "folder":
             if os.path.ismount(here):
                 self.warn(f"{path} has a file system mounted on it since casa-install came, and stays")
-            elif left := sorted(names(here)) if self.acts else []:
+            elif left := sorted(name for name in names(here) if f"{path}/{name}" not in self.going):
                 self.warn(f"{path} holds what is not from casa-install, and stays: {shortened(left)}")
             else:
-                self.told["gone"].append(path)
+                self.going.add(path)
+                self.goes(path, described(now))
                 if self.acts:
                     here.rmdir()
         elif before and before.kind == "folder" and now != before and (now is None or now.kind == "folder"):
             if now and not self.record.roles[self.role].open and now != self.record.made.get(path, now):
                 self.warn(f"owner or mode of {path} was changed by hand, and stays")
                 return
-            self.told["restored"].append(path)
+            self.returns(path, described(now), f"{described(before)} of before")
             if self.acts:
                 here.mkdir(exist_ok=True)
                 set_attributes(here, before)
@@ -283,7 +303,7 @@ class Work:
         if made is not None and now != made and not self.record.roles[self.role].open:
             self.warn(f"{name} was {before} before casa-install, which made it {made}; now it is {now}, and stays")
             return
-        self.told["restored"].append(name)
+        self.returns(name, now, before)
         if self.acts:
             try:
                 kernel_path(name).write_text(f"{before}\n")
@@ -329,6 +349,11 @@ def merged(old: Iterable[str], new: Iterable[str]) -> list[str]:
     return list(dict.fromkeys([*old, *new]))
 
 
+def described(thing: Thing | None) -> str:
+    """What lies at a path, without what is in it: that may be a secret."""
+    return f"{thing.kind} {thing.mode:04o} {thing.uid}:{thing.gid}" if thing else "nothing"
+
+
 def shortened(names: list[str]) -> str:
     """A few names, for a sentence."""
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
@@ -359,7 +384,9 @@ def main() -> None:
             {"claimed": work.claim, "settled": work.settle, "absent": work.restore}[module.params["state"]]()
         except (OSError, RuntimeError) as error:
             module.fail_json(msg=f"the record of files on this host: {error}")
-    module.exit_json(changed=bool(work.told["gone"] or work.told["restored"]), claimed=claimed, **work.told)
+    before, after = ("".join(f"{line}\n" for line in lines) for lines in work.lines)
+    module.exit_json(changed=bool(work.told["gone"] or work.told["restored"]), claimed=claimed, **work.told,
+                     diff={"before": before, "after": after} if module._diff else {})
 
 
 if __name__ == "__main__":

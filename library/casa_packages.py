@@ -20,6 +20,7 @@ description:
   - Before an installation it records on the host which packages will come with it, dependencies included.
   - At removal those packages go that came with us and that nobody needs, as apt decides. Others are not touched.
   - A package that several roles asked for goes with the last of them.
+  - In check mode it tells the same of the role's packages, as far as apt's present lists say, and changes nothing.
 options:
   role:
     description: The role that asks.
@@ -94,6 +95,10 @@ APT = ("apt-get", "--assume-yes", "--quiet", "--no-install-recommends", "-o", "D
 # a package that came with us is needed by one that depends on it, not by one that would merely like to have it
 NEEDED = ("-o", "APT::AutoRemove::RecommendsImportant=false", "-o", "APT::AutoRemove::SuggestsImportant=false")
 ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "DEBIAN_PRIORITY": "critical", "LC_ALL": "C.UTF-8"}
+
+
+Difference = tuple[list[str], list[str]]
+"""What there is before a task and after it: packages, a line each."""
 
 
 @dataclass
@@ -215,8 +220,8 @@ def claim(module: AnsibleModule, debian: Debian, record: Record) -> list[str]:
     return missing
 
 
-def ensure_present(module: AnsibleModule, debian: Debian, record: Record) -> bool:
-    """The packages are there; returns whether they were not."""
+def ensure_present(module: AnsibleModule, debian: Debian, record: Record) -> Difference:
+    """The packages are there."""
     missing = claim(module, debian, record)
     # came for the sake of another role's package, and would go with it
     automatic = debian.automatic(set(module.params["name"]) & set(record.ours))
@@ -225,7 +230,7 @@ def ensure_present(module: AnsibleModule, debian: Debian, record: Record) -> boo
             debian.install(missing)
         if automatic:
             debian.run("apt-mark", "manual", *automatic)
-    return bool(missing or automatic)
+    return [f"{name} automatic" for name in automatic], missing + [f"{name} manual" for name in automatic]
 
 
 def unneeded(debian: Debian, record: Record, others: set[str]) -> set[str]:
@@ -238,14 +243,22 @@ def unneeded(debian: Debian, record: Record, others: set[str]) -> set[str]:
     return going | {package for package in ours - set(record.settings) if states.get(package) == "config-files"}
 
 
-def ensure_absent(module: AnsibleModule, debian: Debian, record: Record) -> bool:
-    """What came with this role alone is gone; returns whether something went."""
+def foreseen(debian: Debian, record: Record, own: set[str], others: set[str]) -> list[str]:
+    """Which of a role's own packages would go: those that only what came with us depends on."""
+    ours = set(record.ours) - others
+    remains = {package for package, state in debian.states().items() if state == "config-files"}
+    return sorted({package for package in own if debian.simulated("remove", package) <= ours}
+                  | (remains & ours - set(record.settings)))
+
+
+def ensure_absent(module: AnsibleModule, debian: Debian, record: Record) -> Difference:
+    """What came with this role alone is gone."""
     role = module.params["role"]
     others = record.wanted_by_others(role)
     states = debian.states()
     own = {name for name in record.roles[role] if name in record.ours and states.get(name) == "installed"} - others
     if module.check_mode:
-        return bool(own)
+        return foreseen(debian, record, own, others), []
     if own:
         debian.run("apt-mark", "auto", *sorted(own))
     going = unneeded(debian, record, others)
@@ -262,7 +275,7 @@ def ensure_absent(module: AnsibleModule, debian: Debian, record: Record) -> bool
         drop(account, debian.run)
     record.roles[role] = []
     record.write()
-    return bool(going)
+    return sorted(going), []
 
 
 def main() -> None:
@@ -290,13 +303,13 @@ def run(module: AnsibleModule) -> None:
     record, debian = Record.read(), Debian(module)
     known = record.things()
     claimed = role in record.roles
-    changed = False
+    difference: Difference = ([], [])
     if state == "claimed":
         claim(module, debian, record)
     elif state == "present":
-        changed = ensure_present(module, debian, record)
+        difference = ensure_present(module, debian, record)
     elif claimed and state == "absent":
-        changed = ensure_absent(module, debian, record)
+        difference = ensure_absent(module, debian, record)
     elif claimed and not module.check_mode:
         del record.roles[role]
         record.accounts.pop(role, None)
@@ -304,7 +317,9 @@ def run(module: AnsibleModule) -> None:
     states = debian.states()
     coming = record.things() - known
     asked = {*module.params["name"], *record.roles.get(role, ())}
-    module.exit_json(changed=changed, claimed=claimed,
+    before, after = ("".join(f"{line}\n" for line in lines) for lines in difference)
+    module.exit_json(changed=before != after, claimed=claimed,
+                     diff={"before": before, "after": after} if module._diff else {},
                      installed=sorted(name for name in asked if states.get(name) == "installed"),
                      record=[{"kind": kind, "name": name, "before": ""} for kind, name in sorted(coming)])
 

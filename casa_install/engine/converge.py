@@ -15,7 +15,7 @@ from casa_install.engine.aftermath import explained
 from casa_install.engine.causes import Circumstances, explain
 from casa_install.engine.interrupt import EXIT, Interrupt, Interrupted, Reporter
 from casa_install.engine.journal import COMPLETE, Journal
-from casa_install.engine.playbook import Failure, Listener, Play
+from casa_install.engine.playbook import NO_OPTIONS, Failure, Listener, Options, Play
 from casa_install.engine.progress import Progress
 from casa_install.engine.remains import BEFORE
 from casa_install.facility import Facility
@@ -76,15 +76,17 @@ class Convergence:
 
     :param skip: phases whose marks say that they are complete are not run.
     :param expected: phase -> seconds that it is expected to take.
-    :param verbosity: how often ansible-playbook gets ``-v``.
+    :param options: what the admin gave for ansible-playbook.
+    :param hosts: names of the only hosts that are worked on; None: all.
     """
 
     def __init__(self, facility: Facility, phases: Sequence[Phase], steps: Mapping[str, Step], look: Look,
                  journal: Journal, progress: Progress, *, skip: bool = True,
-                 expected: Mapping[str, float] | None = None, verbosity: int = 0) -> None:
+                 expected: Mapping[str, float] | None = None, options: Options = NO_OPTIONS,
+                 hosts: frozenset[str] | None = None) -> None:
         self.facility, self.phases, self.steps, self.look = facility, phases, steps, look
         self.journal, self.progress, self.skip = journal, progress, skip
-        self.expected, self.verbosity = expected or {}, verbosity
+        self.expected, self.options, self.limited = expected or {}, options, hosts
         self.verdict = Verdict()
         self.marks: dict[str, dict[str, str]] = {}
         self.fingerprints: dict[str, str] = {}
@@ -132,7 +134,7 @@ class Convergence:
         log = self.folder / f"{name}.log"
         self.verdict.logs[name] = log
         return playbook.run(self.facility.target, plays, variables, self.workspace / name, log, listener,
-                            stop=self.interrupt.flag, verbosity=self.verbosity)
+                            stop=self.interrupt.flag, options=self.options)
 
     def _preflight(self) -> None:
         """Ask every host, and hold back where one refuses."""
@@ -191,7 +193,7 @@ class Convergence:
     def _on_hosts(self, phase: Phase) -> int | None:
         """Run a phase's playbook; None when every host's mark says that it is complete already."""
         fingerprint = self.fingerprints[phase.name] = self.facility.fingerprint(phase)
-        hosts = phase.hosts(self.facility.site)
+        hosts = [h for h in phase.hosts(self.facility.site) if self.limited is None or h.name in self.limited]
         if self.skip and all(self.marks.get(h.name, {}).get(phase.name) == fingerprint for h in hosts):
             return None
         mark = {"phase_name": phase.name, "phase_fingerprint": fingerprint,

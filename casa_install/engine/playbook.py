@@ -15,6 +15,7 @@ import ansible_runner
 import yaml
 
 from casa_install.engine import made
+from casa_install.engine.callbacks.casa_foresight import FORESIGHT_FILE
 from casa_install.engine.callbacks.casa_stop import STOP_FILE
 from casa_install.engine.causes import Explanation
 
@@ -61,7 +62,7 @@ class Listener:
     """What a module that records what it makes warns of."""
 
 
-def _message(result: Mapping[str, Any]) -> str:
+def message_of(result: Mapping[str, Any]) -> str:
     """The module's message, with what the program it ran wrote last."""
     parts = [str(result.get("msg") or "")]
     for stream in ("stderr", "module_stderr", "module_stdout", "stdout"):
@@ -71,7 +72,7 @@ def _message(result: Mapping[str, Any]) -> str:
             break
     for item in result.get("results") or ():
         if isinstance(item, dict) and item.get("failed"):
-            parts.append(f"{item.get('item', '')}: {_message(item)}")
+            parts.append(f"{item.get('item', '')}: {message_of(item)}")
     return "\n".join(part for part in parts if part) or "no message"
 
 
@@ -113,9 +114,9 @@ class _Events:
                 self.outcome.results[host, task] = result
                 self.outcome.received[host, task] = time.time()
         elif kind == "runner_on_failed" and not data.get("ignore_errors"):
-            self.outcome.failures.append(Failure(host, task, _message(result)))
+            self.outcome.failures.append(Failure(host, task, message_of(result)))
         elif kind == "runner_on_unreachable":
-            self.outcome.failures.append(Failure(host, task, _message(result), unreachable=True))
+            self.outcome.failures.append(Failure(host, task, message_of(result), unreachable=True))
         elif kind == "playbook_on_stats":
             self.outcome.changed = sum(data.get("changed", {}).values())
         return False  # the runner need not keep the event in a file
@@ -152,6 +153,27 @@ class Target:
     """Key of the encrypted files of extra variables."""
     sockets: Path
     """Folder of ssh's control sockets."""
+    vault_ids: tuple[str, ...] = ()
+    """What opens the inventory's own encrypted values, as ansible-playbook takes it."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of ansible-playbook, with its own meaning."""
+
+    verbosity: int = 0
+    check: bool = False
+    diff: bool = False
+    limit: str = ""
+
+    def words(self) -> list[str]:
+        """As they stand on its command line."""
+        words = [word for given, word in ((self.check, "--check"), (self.diff, "--diff")) if given]
+        words += [f"-{'v' * self.verbosity}"] if self.verbosity else []
+        return words + (["--limit", self.limit] if self.limit else [])
+
+
+NO_OPTIONS = Options()
 
 
 INTERRUPTED = 99
@@ -159,7 +181,8 @@ INTERRUPTED = 99
 
 
 def run(target: Target, plays: Sequence[Play], variables: Path, workspace: Path, log: Path, listener: Listener,
-        wanted: Sequence[str] = (), *, stop: Path | None = None, verbosity: int = 0) -> Outcome:
+        wanted: Sequence[str] = (), *, stop: Path | None = None, options: Options = NO_OPTIONS,
+        foresight: Path | None = None) -> Outcome:
     """Run playbooks one after the other on an inventory, in one ansible-playbook.
 
     :param variables: the encrypted file of extra variables.
@@ -167,7 +190,8 @@ def run(target: Target, plays: Sequence[Play], variables: Path, workspace: Path,
     :param log: gets everything that ansible-playbook would have shown.
     :param wanted: titles of tasks whose results the caller wants back.
     :param stop: a file; once it exists, ansible-playbook ends before its next task.
-    :param verbosity: how often ansible-playbook gets ``-v``; the log has it.
+    :param options: what the admin gave for ansible-playbook; the log has what it shows for it.
+    :param foresight: a file for what each task comes to.
     """
     root = Path(__file__).resolve().parents[2]
     outcome = Outcome()
@@ -189,16 +213,20 @@ def run(target: Target, plays: Sequence[Play], variables: Path, workspace: Path,
         # beside those that the admin's environment names
         "ANSIBLE_CALLBACK_PLUGINS": f"{CALLBACKS}:{os.environ.get('ANSIBLE_CALLBACK_PLUGINS', '')}".rstrip(":"),
         STOP_FILE: str(stop or ""),
+        FORESIGHT_FILE: str(foresight or ""),
         # actions of ours use the program's own modules
         "PYTHONPATH": str(root),
         # the programs of our own environment first: ansible-playbook and the Python that delegated tasks use
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
-    arguments = ["--vault-id", f"casa@{target.vault_key}", "-e", f"@{variables}"]
+    if options.check:  # a folder that is there already: Ansible's own would stay in the account's home
+        environment["ANSIBLE_REMOTE_TMP"] = "/tmp"  # noqa: S108
+    arguments = [word for given in (*target.vault_ids, f"casa@{target.vault_key}") for word in ("--vault-id", given)]
+    arguments += ["-e", f"@{variables}", *options.words()]
     runner = ansible_runner.run(
         private_data_dir=str(workspace), project_dir=str(root), inventory=str(target.inventory),
-        playbook=str(whole), cmdline=shlex.join(arguments), verbosity=verbosity or None,
-        envvars=environment, event_handler=events, quiet=True, settings={"idle_timeout": 0},
+        playbook=str(whole), cmdline=shlex.join(arguments), envvars=environment,
+        event_handler=events, quiet=True, settings={"idle_timeout": 0},
         # without one of ours the runner would take Ctrl-C and SIGTERM away from the program
         cancel_callback=lambda: False,
     )

@@ -61,10 +61,11 @@ class Progress:
     """Shows a run; every method may be called from any thread.
 
     :param workers: phases that run side by side, for the remaining time.
+    :param did: what a phase that converged did to as many things as it counts.
     """
 
-    def __init__(self, console: Console, workers: int = 1) -> None:
-        self.console = console
+    def __init__(self, console: Console, workers: int = 1, did: str = "changed") -> None:
+        self.console, self._did = console, did
         self.began = time.monotonic()
         self._workers = workers
         self._lines: dict[str, _Line] = {}
@@ -140,10 +141,9 @@ class Progress:
                                   {name: line.left() for name, line in todo.items()},
                                   [name for name, line in todo.items() if line.state == "running"], self._workers)
 
-    @staticmethod
-    def _result(line: _Line) -> str:
+    def _result(self, line: _Line) -> str:
         if line.state == "converged":
-            return f"{line.changed} changed"
+            return f"{line.changed} {self._did}"
         return {"unchanged": "unchanged", "failed": "failed", "interrupted": "stopped"}.get(line.state, "")
 
     # -- what happens --

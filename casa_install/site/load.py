@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from casa_install.site.checks_connections import check_connections
 from casa_install.site.checks_hosts import build_hosts, check_groups
 from casa_install.site.checks_site import SiteChecks
-from casa_install.site.ini import Given, Inventory, read_ini
+from casa_install.site.extra import read_extra
+from casa_install.site.ini import Given, Inventory, literal, read_ini
 from casa_install.site.model import Settings, Site
 from casa_install.site.problems import InventoryErrors, Place, Problem, Problems
 from casa_install.site.values import validate
@@ -18,11 +19,12 @@ from casa_install.site.variables import Variables, collect
 from casa_install.site.yamlvars import Opener
 
 
-def load_site(inventory: Path, *, vault_password: Path | None = None, rehearse: bool = False,
-              without: Collection[str] = ()) -> Site:
+def load_site(inventory: Path, *, vault_passwords: Sequence[Path] = (), extra: Sequence[str] = (),
+              rehearse: bool = False, without: Collection[str] = ()) -> Site:
     """Read an INI inventory with the group_vars and host_vars beside it.
 
-    :param vault_password: file with the ansible-vault password; without it encrypted secrets stay closed.
+    :param vault_passwords: files with ansible-vault passwords; without them encrypted secrets stay closed.
+    :param extra: ``NAME=VALUE`` or ``@FILE`` of the command line, which overrule the inventory.
     :param rehearse: take the site as a rehearsal whatever it says itself.
     :param without: hosts that are left out, as if the inventory did not name them.
     :raises InventoryErrors: with every problem and its line.
@@ -34,7 +36,9 @@ def load_site(inventory: Path, *, vault_password: Path | None = None, rehearse: 
             problems.add(read.end, "holds no hosts",
                          "write [group] lines with hosts below, or let casa-install init write it")
         problems.stop_if_any()
-    variables = collect(read, Opener(vault_password, problems), problems)
+    opener = Opener(vault_passwords, problems)
+    given = read_extra(extra, opener, problems)
+    variables = collect(read, opener, problems, given)
     _leave_out(read, variables, without)
     if rehearse:
         variables.site["casa_rehearsal"] = Given("casa_rehearsal", "true", read.end, ini=True)
@@ -47,13 +51,15 @@ def load_site(inventory: Path, *, vault_password: Path | None = None, rehearse: 
     checks.run(hosts)
     problems.stop_if_any()
     return Site(settings=Settings(**values), hosts=tuple(hosts), inventory=inventory.absolute(),
-                passing=tuple(checks.passing.found))
+                passing=tuple(checks.passing.found), overruled=tuple(extra),
+                extra={each.name: literal(each.data) if each.ini else each.data for each in given
+                       if not each.name.startswith("casa_")})
 
 
 def problems_without(site: Site, hosts: Collection[str]) -> tuple[Problem, ...]:
     """What would be wrong with a site's inventory if it did not name these hosts."""
     try:
-        load_site(site.inventory, without=hosts)
+        load_site(site.inventory, extra=site.overruled, without=hosts)
     except InventoryErrors as errors:
         return errors.problems
     return ()

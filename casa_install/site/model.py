@@ -6,10 +6,11 @@ knows what an inventory file looks like.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
@@ -192,6 +193,10 @@ class Site(Frozen):
     """The INI file, absolute."""
     passing: tuple[Problem, ...] = ()
     """What time alone makes wrong, such as an expired certificate: apply refuses then, remove goes on."""
+    extra: Mapping[str, Any] = {}
+    """Variables of Ansible's own that the command line gives for every host."""
+    overruled: tuple[str, ...] = ()
+    """What the command line's ``-e`` says, as it is written there."""
 
     @property
     def directory(self) -> Path:

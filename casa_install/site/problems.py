@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+COMMAND_LINE = Path("-e")
+"""Stands for a file where the command line gave something; it has no lines."""
+
 
 @dataclass(frozen=True, order=True)
 class Place:
-    """A line of a file, counted from 1."""
+    """A line of a file, counted from 1; 0 where there are no lines."""
 
     file: Path
     line: int
@@ -26,7 +29,8 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.message}; {self.remedy}"
+        line = f":{self.line}" if self.line else ""
+        return f"{self.file}{line}: {self.message}; {self.remedy}"
 
 
 class InventoryErrors(Exception):  # noqa: N818 - it carries many

@@ -27,8 +27,11 @@ class Variables:
     """Every variable at every place, those included that another one overrules."""
 
 
-def collect(inventory: Inventory, opener: Opener, problems: Problems) -> Variables:
-    """Bring together the INI file, group_vars and host_vars."""
+def collect(inventory: Inventory, opener: Opener, problems: Problems, extra: Iterable[Given] = ()) -> Variables:
+    """Bring together the INI file, group_vars and host_vars.
+
+    :param extra: what the command line gives; it counts for the site and for every host.
+    """
     groups = {*IMPLICIT, *inventory.groups}
     parents = _parents(inventory, problems)
     members = _members(inventory, parents)
@@ -61,6 +64,11 @@ def collect(inventory: Inventory, opener: Opener, problems: Problems) -> Variabl
                               for each in read_yaml(file, opener, problems))]
         everything.extend(written)
         hosts[host].update({each.name: each for each in written if _host_scope(each, problems)})
+    for each in extra:
+        if _allowed(each, (*SITE_NAMES, *HOST_NAMES), problems, (), "", ""):
+            everything.append(each)
+            for scope in ((site,) if each.name in SITE_NAMES else hosts.values()):
+                scope[each.name] = each
     return Variables(site, hosts, members, tuple(everything))
 
 

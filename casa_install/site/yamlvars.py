@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import stat
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,29 +23,41 @@ _MOST_BITS = 1024  # of a number; Python refuses to print some that are far long
 
 
 class Opener:
-    """Opens ansible-vault texts with the password of a file, if one was given."""
+    """Opens ansible-vault texts with the passwords of files, if some were given; an executable file prints its own."""
 
-    def __init__(self, password_file: Path | None, problems: Problems) -> None:
-        self._password: bytes | None = None
-        if password_file is not None:
-            text = read_text(password_file, problems)
+    def __init__(self, password_files: Iterable[Path], problems: Problems) -> None:
+        self._passwords: list[bytes] = []
+        for file in password_files:
+            program = file.is_file() and os.access(file, os.X_OK)
+            text = _printed(file, problems) if program else read_text(file, problems)
             if text is not None and not text.strip():
-                problems.add(Place(password_file, 1), "holds no vault password", "write the password on its first line")
-            self._password = text.strip().encode() if text else None
+                problems.add(Place(file, 1), "holds no vault password", "write the password on its first line")
+            if text and text.strip():
+                self._passwords.append(text.strip().encode())
 
     def open(self, ciphertext: str, place: Place, problems: Problems) -> str | None:
-        """The plain text; None without a password, or after noting that the password does not fit."""
-        if self._password is None:
+        """The plain text; None without a password, or after noting that no password fits."""
+        if not self._passwords:
             return None
         from ansible.errors import AnsibleError  # slow to import and rarely needed
         from ansible.parsing.vault import VaultLib, VaultSecret
 
         try:
-            plain = VaultLib([("default", VaultSecret(self._password))]).decrypt(ciphertext.strip().encode())
-            return bytes(plain).decode()
+            library = VaultLib([("default", VaultSecret(each)) for each in self._passwords])
+            return bytes(library.decrypt(ciphertext.strip().encode())).decode()
         except (AnsibleError, ValueError):
             problems.add(place, "this ansible-vault value does not open", "give the vault password it was made with")
             return None
+
+
+def _printed(file: Path, problems: Problems) -> str | None:
+    """What a program prints; None after noting that it does not run."""
+    try:
+        return subprocess.run([file], check=True, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE).stdout
+    except (OSError, subprocess.CalledProcessError, UnicodeDecodeError) as error:
+        problems.add(Place(file, 1), f"does not print a vault password ({error})", "make it run, or write the password "
+                     "into a file that is not executable")
+        return None
 
 
 def files_of(folder: Path, name: str) -> list[Path]:

@@ -58,9 +58,9 @@ def lab() -> Iterator[hosts.Lab]:
     lab.down()
 
 
-def asked(lab: hosts.Lab, verb: str) -> str:
-    """What the script says on the host; it comes by standard input, as the program sends it."""
-    command = ["ssh", *lab.ssh_arguments, f"root@{lab.hosts[HOST]}", f"python3 - {verb} {RECORD}"]
+def asked(lab: hosts.Lab, verb: str, host: str = HOST, record: str = RECORD) -> str:
+    """What the script says on a host; it comes by standard input, as the program sends it."""
+    command = ["ssh", *lab.ssh_arguments, f"root@{lab.hosts[host]}", f"python3 - {verb} {record}"]
     script = (BEFORE.parent / "files" / "host-state").read_text()
     return subprocess.run(command, input=script, stdout=subprocess.PIPE, text=True, check=True).stdout
 

@@ -154,13 +154,13 @@ def lab() -> Iterator[hosts.Lab]:
         lab.down()
 
 
-def picture(lab: hosts.Lab, host: str) -> str:
-    """Every path of a host's disk with mode, owner, size and the time at which its inode changed last.
+def picture(lab: hosts.Lab, host: str, where: str = "/") -> str:
+    """Every path of a host's disk, or of folders, with mode, owner, size and the time of its inode's last change.
 
     Nobody can write a file, or touch its owner or mode, and set that time back.
     """
     left_out = " -o ".join(f"-path /{path}" for path in LEFT_OUT)
-    return ssh(lab, host, rf"find / -xdev \( {left_out} \) -prune -o -printf '%p %y %m %U:%G %s %C@ %l\n' | sort")
+    return ssh(lab, host, rf"find {where} -xdev \( {left_out} \) -prune -o -printf '%p %y %m %U:%G %s %C@ %l\n' | sort")
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from casa_install.facility import Facility
 from casa_install.leaving import Leaving, Scope
 from casa_install.supply.images import blobs
 from tests import machine, watch
+from tests.lab.test_refusals import picture
 from tests.rehearsal.conftest import INVENTORY, STATE, Program, changes, killed_in, left_on, on_host, started
 from tests.scenarios import ON_THE_REHEARSAL, run_scenario
 
@@ -99,8 +100,27 @@ def test_plan_and_status_speak_of_every_phase(casa: Program) -> None:
     assert [row["phase"] for row in planned] == [row["phase"] for row in told]
     assert {row["outcome"] for row in told} <= {"converged", "unchanged"}
     assert {row["change"] for row in planned} == {
-        "nothing to build", "is looked at again", "complete, unless a host has lost its mark"}
+        "nothing to build", "is looked at again", "complete"}
     assert [plan["seconds"], *(row["seconds"] for row in planned)] == [0] * (len(planned) + 1)
+
+
+def test_plan_says_that_there_is_nothing_to_do_and_changes_nothing(casa: Program) -> None:
+    written = "/etc /usr /opt /var/lib/casa-install"  # by roles; elsewhere daemons write while they run
+
+    def seen() -> dict[str, str]:
+        return started(facility.lab) | {host: picture(facility.lab, host, written) for host in facility.lab.hosts}
+
+    with closing(Facility.open(INVENTORY)) as facility:
+        before = seen()
+        done = casa("plan")
+        assert done.returncode == 0
+        assert done.stdout.splitlines()[-1] == "There is nothing to do."
+        # complete phases, too; what joins hosts to the cluster finds out itself whether it has something to do
+        rows = json.loads(casa("plan", "--no-skip", "--json").stdout)["phases"]
+        assert [row for row in rows if row["changes"] or row["failures"]] == []
+        assert {row["phase"] for row in rows if row["then"]} <= {"kubernetes"}
+        after = seen()
+    assert {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)} == set()
 
 
 @pytest.mark.parametrize("scenario", ON_THE_REHEARSAL)

@@ -48,7 +48,7 @@ def test_a_phase_and_all_that_need_it_are_chosen_in_order() -> None:
 def test_a_rehearsals_phase_is_refused_on_a_real_site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     inventory = site_inventories.write(tmp_path, site_inventories.GOOD)
     assert cli.main(["--only", "origin", "-i", str(inventory)]) == 2
-    assert "origin: phases of rehearsals only; nothing was changed." in capsys.readouterr().out
+    assert "origin: phases of rehearsals only; nothing was changed." in capsys.readouterr().err
     assert not (tmp_path / ".casa" / "journal.sqlite").exists()
 
 

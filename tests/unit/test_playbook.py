@@ -11,7 +11,7 @@ import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
 
 from casa_install.engine import playbook
-from casa_install.engine.playbook import Listener, Outcome, Play, Target
+from casa_install.engine.playbook import Listener, Options, Outcome, Play, Target
 
 SECRET = "open-sesame-4711"  # noqa: S105 - the test's own
 
@@ -49,7 +49,8 @@ def test_hosts_and_changes_are_heard_and_no_verbosity_shows_a_secret(book: Path)
     heard: list[str] = []
     changed: set[tuple[str, str]] = set()
     outcome, log = run(book, Listener(task=heard.append, hosts=lambda done, total: heard.append(f"{done}/{total}"),
-                                      changed=lambda host, task: changed.add((host, task))), verbosity=4)
+                                      changed=lambda host, task: changed.add((host, task))),
+                       options=Options(verbosity=4))
     assert outcome.ok
     assert outcome.changed == 3
     assert changed == {("a", "The secret is used"), ("b", "The secret is used"), ("b", "Secrets are used in turn")}

@@ -182,7 +182,7 @@ def test_a_vaulted_setting_is_masked_and_nothing_else(tmp_path: Path) -> None:
     sealed = Vault(tmp_path / "v", tmp_path / "k").encrypt("client-secret-in-clear").decode()
     settings_file += "casa_oidc_client_secret: !vault |\n" + "".join(f"  {line}\n" for line in sealed.splitlines())
     inventory = write(tmp_path / "site", oidc, {"group_vars/all.yml": settings_file})
-    site = load_site(inventory, vault_password=tmp_path / "k")
+    site = load_site(inventory, vault_passwords=[tmp_path / "k"])
     assert isinstance(site.settings.oidc_client_secret, Vaulted)
     shown = {each["name"]: each["value"] for each in settings(site.settings, "casa_")}
     assert [name for name, value in shown.items() if value == SECRET] == ["casa_oidc_client_secret"]

@@ -239,7 +239,7 @@ def test_wrong_vault_password(tmp_path: Path) -> None:
     password.write_text("wrong\n")
     inventory = write(tmp_path, GOOD, {ALL: f"casa_oidc_client_secret: !vault |\n{VAULT}"})
     with pytest.raises(InventoryErrors, match="does not open"):
-        load_site(inventory, vault_password=password)
+        load_site(inventory, vault_passwords=[password])
     password.write_text("")
     with pytest.raises(InventoryErrors, match="holds no vault password"):
-        load_site(inventory, vault_password=password)
+        load_site(inventory, vault_passwords=[password])

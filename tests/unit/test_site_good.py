@@ -76,7 +76,7 @@ def test_example_edited(edited: Path) -> None:
     assert len(closed.hosts) == 9
     assert closed.settings.oidc_client_secret is not None
     assert closed.settings.oidc_client_secret.plain is None
-    opened = load_site(edited, vault_password=edited.with_name("password")).settings.oidc_client_secret
+    opened = load_site(edited, vault_passwords=[edited.with_name("password")]).settings.oidc_client_secret
     assert opened is not None
     assert opened.plain is not None
     assert opened.plain.get_secret_value() == "s3cret"
@@ -94,7 +94,7 @@ def test_a_secret_that_does_not_open_is_said_before_anything_is_done(
         told = capsys.readouterr()
         assert "casa_oidc_client_secret does not open: set ANSIBLE_VAULT_PASSWORD_FILE" in told.out + told.err
     monkeypatch.setenv("ANSIBLE_VAULT_PASSWORD_FILE", str(edited.with_name("password")))
-    assert cli.main(["plan", "--inventory", str(edited)]) == 0
+    assert cli.main(["status", "--inventory", str(edited)]) == 0
     assert "Users can log in" in capsys.readouterr().out
 
 
@@ -157,7 +157,7 @@ def test_trusted_ca(tmp_path: Path) -> None:
 def test_encrypted_file(tmp_path: Path) -> None:
     made = VaultLib([("default", VaultSecret(b"pw"))]).encrypt("casa_home_size: 3Gi\n").decode()
     inventory = write(tmp_path, GOOD, {"group_vars/all.yml": made, "password": "pw"})
-    assert load_site(inventory, vault_password=tmp_path / "password").settings.home_size == "3Gi"
+    assert load_site(inventory, vault_passwords=[tmp_path / "password"]).settings.home_size == "3Gi"
 
 
 def test_rehearse_a_real_site(tmp_path: Path) -> None:

@@ -77,26 +77,34 @@ def existing() -> dict[str, int]:
     return found
 
 
-def write(name: str, number: int) -> bool:
+def write(name: str, number: int) -> None:
     """Make the user's records complete; each file appears whole or not at all. The user's own file comes last."""
-    changed = False
     for file, text in record_files(name, number).items():
         kind = file.rpartition(".")[2]
         link = RECORDS / f"{number}.{kind}"
-        if not link.is_symlink() or link.readlink() != Path(file):
+        if not linked(link, file):
             fresh = RECORDS / f".{link.name}.new"
             fresh.unlink(missing_ok=True)
             fresh.symlink_to(file)
             fresh.replace(link)
-            changed = True
         path = RECORDS / file
         if not path.exists() or path.read_text() != text:
             fresh = RECORDS / f".{file}.new"
             fresh.write_text(text)
             fresh.chmod(0o644)
             fresh.replace(path)
-            changed = True
-    return changed
+
+
+def linked(link: Path, file: str) -> bool:
+    """Whether a record is found by its number, too."""
+    return link.is_symlink() and link.readlink() == Path(file)
+
+
+def complete(name: str, number: int) -> bool:
+    """Whether the user's records are all there and as they have to be."""
+    return all(linked(RECORDS / f"{number}.{file.rpartition('.')[2]}", file)
+               and (RECORDS / file).exists() and (RECORDS / file).read_text() == text
+               for file, text in record_files(name, number).items())
 
 
 def delete(name: str, number: int) -> None:
@@ -161,15 +169,15 @@ def main() -> None:
     gone = {name: number for name, number in had.items() if name not in wanted}
     result: dict[str, Any] = {"added": sorted(wanted.keys() - had.keys()), "removed": sorted(gone)}
     result["record"] = [{"kind": "user record", "name": name, "before": ""} for name in result["added"]]
+    changed = bool(gone) or not all(complete(name, number) for name, number in wanted.items())
     if module.check_mode:
-        module.exit_json(changed=bool(result["added"] or gone), **result)
+        module.exit_json(changed=changed, **result)
 
     os.umask(0o022)
     if wanted:
         RECORDS.mkdir(exist_ok=True)
-    changed = bool(gone)
     for name, number in wanted.items():
-        changed |= write(name, number)
+        write(name, number)
     schedd = Schedd(module) if module.params["schedd"] else None
     if schedd and gone:
         schedd.lets_in(wanted)

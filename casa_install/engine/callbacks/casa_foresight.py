@@ -1,0 +1,85 @@
+"""Ansible's side of a plan: writes what each task in check mode comes to, a line of JSON for each host."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ansible import constants
+from ansible.plugins.callback import CallbackBase
+
+FORESIGHT_FILE = "CASA_INSTALL_FORESIGHT"
+"""Name of the variable of the environment that names the file; without it nothing is written."""
+WOULD_RUN = "Command would have run if not in check mode"
+"""Ansible's words for a command that check mode skips."""
+
+
+class CallbackModule(CallbackBase):  # type: ignore[misc]
+    """Writes what the runner's events leave out: which tasks check mode skips, and what a task says of itself."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "casa_foresight"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._file = os.environ.get(FORESIGHT_FILE)
+        self._differences: dict[tuple[str, str], str] = {}
+
+    def v2_on_file_diff(self, result: Any) -> None:
+        """Before the result itself, for each item; never called for what is not to be shown."""
+        singles = [each for each in _singles(result) if each.get("changed") and each.get("diff")]
+        if self._file and singles:
+            text = "".join(self._get_diff(_named(each)) for each in singles)
+            self._differences[_key(result)] = self._differences.get(_key(result), "") + text
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        """A task that did not fail."""
+        self._write("changed" if result.is_changed() else "skipped" if _would_run(result) else "ok", result)
+
+    def v2_runner_on_skipped(self, result: Any) -> None:
+        """A condition that is not met is no outcome; check mode is one. A secret's result does not say which it was."""
+        hidden = result.result.get("censored") and result.task.action.rpartition(".")[2] in ("command", "shell")
+        if hidden or _would_run(result):
+            self._write("skipped", result)
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        """A task that failed, whatever follows from it."""
+        del ignore_errors
+        self._write("failed", result)
+
+    def _write(self, outcome: str, result: Any) -> None:
+        if not self._file:
+            return
+        task = result.task
+        line = {"host": result.host.get_name(), "task": task.name, "outcome": outcome,
+                "difference": self._differences.pop(_key(result), ""),
+                "changed_when": task.changed_when, "looks": task.check_mode is False, "notify": task.notify or [],
+                "result": result.result if outcome == "failed" else {}}
+        with Path(self._file).open("a") as stream:
+            stream.write(json.dumps(line, default=str) + "\n")
+
+
+def _key(result: Any) -> tuple[str, str]:
+    return result.host.get_name(), result.task._uuid
+
+
+def _singles(result: Any) -> list[dict[str, Any]]:
+    """The results of a task's items, or its own."""
+    return [each for each in result.result.get("results") or [result.result] if isinstance(each, dict)]
+
+
+def _would_run(result: Any) -> bool:
+    return any(each.get("msg") == WOULD_RUN for each in _singles(result))
+
+
+def _named(single: dict[str, Any]) -> Any:
+    """A result's difference; what a template made here is no file that an admin knows."""
+    diff = single["diff"]
+    for each in diff if isinstance(diff, list) else [diff]:
+        if str(each.get("after_header", "")).startswith(constants.DEFAULT_LOCAL_TMP):
+            asked = single.get("invocation", {}).get("module_args", {})
+            each["after_header"] = single.get("dest") or asked.get("dest") or Path(each["after_header"]).name
+    return diff
