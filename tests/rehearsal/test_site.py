@@ -162,18 +162,18 @@ def test_a_stopped_registry_and_a_changed_image_are_told_and_mended(casa: Progra
     on_host("exec-1", "mv", image, "/var/lib/casa/images/before")
     try:
         on_host("dns-1", "systemctl", "stop", "casa-registry-front")
-        done = casa("apply", "--only", "worker", "--no-skip", "--no-verify")
+        done = casa("apply", "--only", "worker", "--no-verify")
         on_host("dns-1", "systemctl", "start", "casa-registry-front")
         assert done.returncode == 1
         assert re.search(r"^  cause: nothing listens at a place that is needed \(\S+:5000\)$", done.stdout, re.M)
         stored = f"/var/lib/docker-registry/docker/registry/v2/blobs/sha256/{config[:2]}/{config}/data"
         on_host("dns-1", "sed", "--in-place", "s/amd64/arm64/", stored)
-        done = casa("apply", "--only", "worker", "--no-skip", "--no-verify")
+        done = casa("apply", "--only", "worker", "--no-verify")
         assert done.returncode == 1
         assert "failed: worker on exec-1: " in done.stdout
         assert "  cause: something arrived that is not what was published\n" in done.stdout
         assert "run again with --no-skip" in done.stdout
-        assert casa("apply", "--only", "registry,publish,worker", "--no-skip", "--no-verify").returncode == 0
+        assert casa("apply", "--only", "registry,publish,worker", "--no-verify").returncode == 0
         assert on_host("dns-1", "sha256sum", stored).split()[0] == config
     finally:
         on_host("exec-1", "rm", "-rf", "/var/lib/casa/images/before")

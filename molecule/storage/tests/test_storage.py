@@ -68,7 +68,7 @@ def test_a_user_writes_a_volume(volumes: Trial) -> None:
 def test_data_outlive_the_pod_and_the_killed_provisioner(volumes: Trial) -> None:
     """The next pod finds the file while no provisioner runs; the next provisioner serves new claims."""
     volumes.kubectl("exec", "first", "--", "sh", "-c", "echo mine > /data/second")
-    provisioner = ("--namespace=local-path-storage", "--selector=app=local-path-provisioner")
+    provisioner = ("--namespace=local-path-storage", "--selector=app.kubernetes.io/name=local-path-provisioner")
     before = volumes.kubectl("get", "pods", *provisioner, "--output=jsonpath={.items[*].metadata.uid}")
     volumes.kubectl("delete", "pod", "first", "--now")
     volumes.kubectl("delete", "pods", *provisioner, "--grace-period=0", "--force")
