@@ -178,7 +178,7 @@ def _written(role: str, variables: dict[str, Any]) -> Iterator[str]:
 
 def _claimed(role: str, variables: dict[str, Any]) -> Iterator[str]:
     """Paths that a role claims."""
-    found = {"xrootd_unnamed": {"stdout_lines": []}, "xrootd_settings": {}}
+    found: dict[str, Any] = {"xrootd_unnamed": {"stdout_lines": []}, "xrootd_settings": {}}
     for task in _tasks(role):
         for part in ("paths", "data"):
             claimed = task.get("casa_files", {}).get(part, [])
