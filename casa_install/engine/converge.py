@@ -173,6 +173,8 @@ class Convergence:
         outcome = ("failed" if failures else "interrupted" if phase.name in self.verdict.stopped
                    else "unchanged" if changed is None else "converged")
         self.verdict.changed += changed or 0
+        if failures and failures[0].host:  # other hosts may have gone on
+            self.journal.step(phase.name, failures[0].task)
         self.journal.end_phase(phase.name, outcome, changed or 0, self.fingerprints.get(phase.name),
                                (failures[0].host or None) if failures else None)
         self.progress.end(phase.name, outcome, changed or 0)

@@ -170,6 +170,7 @@ def test_a_stopped_registry_and_a_changed_image_are_told_and_mended(casa: Progra
         on_host("dns-1", "sed", "--in-place", "s/amd64/arm64/", stored)
         done = casa("apply", "--only", "worker", "--no-verify")
         assert done.returncode == 1
+        assert 'worker failed on exec-1 at "The worker image is unpacked": this run goes on with worker.' in done.stdout
         assert "failed: worker on exec-1: " in done.stdout
         assert "  cause: something arrived that is not what was published\n" in done.stdout
         assert "run again with --no-skip" in done.stdout
