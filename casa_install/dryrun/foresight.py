@@ -36,7 +36,8 @@ def foreseen(results: Iterable[dict[str, Any]]) -> Foresight:
     """What results of tasks come to.
 
     A command that check mode skips does what it says of itself. A look is taken, but when something would change before
-    it, what it will see then is not known; nor is what a task does that fails for the lack of that change.
+    it, what it will see then is not known; nor is what a task does that fails for the lack of that change, or a secret
+    one that has a condition.
     """
     found, last = Foresight(), ""
     for result in results:
@@ -48,7 +49,8 @@ def foreseen(results: Iterable[dict[str, Any]]) -> Foresight:
             continue
         if outcome == "failed":
             found.failed[task] = message_of(result["result"]), last
-        elif says is None and (outcome == "skipped" or (last and result["looks"])):
+        elif says is not False and (outcome == "untold" or (
+                says is None and (outcome == "skipped" or (last and result["looks"])))):
             found.unknown[task] = last
             last = last or result["task"]
         else:

@@ -77,6 +77,9 @@ def test_ansible_tells_what_each_task_comes_to_and_no_secret(tmp_path: Path) -> 
             {"name": "not meant", "ansible.builtin.command": f"touch {there}", "when": False},
             {"name": "secret command", "no_log": True, "ansible.builtin.shell": "echo hidden", "register": "said",
              "changed_when": "said.stdout != ''", "notify": "handler"},
+            {"name": "secret perhaps", "no_log": True, "ansible.builtin.command": f"touch {there}", "when": False},
+            {"name": "secret look", "no_log": True, "ansible.builtin.command": "true", "changed_when": False,
+             "when": False},
             {"name": "look", "ansible.builtin.command": "true", "check_mode": False, "changed_when": False},
             {"name": "fails", "ansible.builtin.command": "false", "check_mode": False},
         ], "handlers": [{"name": "handler", "ansible.builtin.command": "true"}]}]))
@@ -94,7 +97,8 @@ def test_ansible_tells_what_each_task_comes_to_and_no_secret(tmp_path: Path) -> 
     assert found.changes["a", "copies"].endswith("+two")
     assert found.changes["a", "template"] == f"--- before\n+++ after: {tmp_path}/made\n@@ -0,0 +1 @@\n+from a template"
     assert found.changes["a", "secret"] == found.changes["a", "quiet"] == found.changes["a", "command"] == ""
-    assert found.unknown == {("a", "secret command"): "command", ("a", "handler"): "secret command"}
+    assert found.unknown == {("a", "secret command"): "command", ("a", "handler"): "secret command",
+                             ("a", "secret perhaps"): "command"}
     assert list(found.failed) == [("a", "fails")]
     assert "hidden" not in told.read_text() + (tmp_path / "log").read_text()
     assert list(tmp_path.glob("made*")) == []

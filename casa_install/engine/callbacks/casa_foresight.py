@@ -42,8 +42,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def v2_runner_on_skipped(self, result: Any) -> None:
         """A condition that is not met is no outcome; check mode is one. A secret's result does not say which it was."""
         hidden = result.result.get("censored") and result.task.action.rpartition(".")[2] in ("command", "shell")
-        if hidden or _would_run(result):
+        if _would_run(result) or (hidden and not result.task.when):
             self._write("skipped", result)
+        elif hidden:
+            self._write("untold", result)
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         """A task that failed, whatever follows from it."""
