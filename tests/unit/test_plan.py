@@ -78,6 +78,8 @@ def test_ansible_tells_what_each_task_comes_to_and_no_secret(tmp_path: Path) -> 
             {"name": "secret command", "no_log": True, "ansible.builtin.shell": "echo hidden", "register": "said",
              "changed_when": "said.stdout != ''", "notify": "handler"},
             {"name": "secret perhaps", "no_log": True, "ansible.builtin.command": f"touch {there}", "when": False},
+            {"name": "secret key", "no_log": True, "ansible.builtin.shell": "echo changed", "check_mode": False,
+             "register": "key", "changed_when": "key.stdout != ''", "when": False},
             {"name": "secret look", "no_log": True, "ansible.builtin.command": "true", "changed_when": False,
              "when": False},
             {"name": "look", "ansible.builtin.command": "true", "check_mode": False, "changed_when": False},

@@ -40,8 +40,12 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._write("changed" if result.is_changed() else "skipped" if _would_run(result) else "ok", result)
 
     def v2_runner_on_skipped(self, result: Any) -> None:
-        """A condition that is not met is no outcome; check mode is one. A secret's result does not say which it was."""
-        hidden = result.result.get("censored") and result.task.action.rpartition(".")[2] in ("command", "shell")
+        """A condition that is not met is no outcome; check mode is one. A secret's result does not say which it was.
+
+        Check mode skips no look.
+        """
+        hidden = (result.result.get("censored") and result.task.check_mode is not False
+                  and result.task.action.rpartition(".")[2] in ("command", "shell"))
         if _would_run(result) or (hidden and not result.task.when):
             self._write("skipped", result)
         elif hidden:
