@@ -51,7 +51,7 @@ def load_site(inventory: Path, *, vault_passwords: Sequence[Path] = (), extra: S
     checks.run(hosts)
     problems.stop_if_any()
     return Site(settings=Settings(**values), hosts=tuple(hosts), inventory=inventory.absolute(),
-                passing=tuple(checks.passing.found), overruled=tuple(extra),
+                passing=tuple(checks.passing.found), overruled=tuple(extra), vault_passwords=tuple(vault_passwords),
                 extra={each.name: literal(each.data) if each.ini else each.data for each in given
                        if not each.name.startswith("casa_")})
 
@@ -59,7 +59,7 @@ def load_site(inventory: Path, *, vault_passwords: Sequence[Path] = (), extra: S
 def problems_without(site: Site, hosts: Collection[str]) -> tuple[Problem, ...]:
     """What would be wrong with a site's inventory if it did not name these hosts."""
     try:
-        load_site(site.inventory, extra=site.overruled, without=hosts)
+        load_site(site.inventory, vault_passwords=site.vault_passwords, extra=site.overruled, without=hosts)
     except InventoryErrors as errors:
         return errors.problems
     return ()

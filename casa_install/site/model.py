@@ -197,6 +197,8 @@ class Site(Frozen):
     """Variables of Ansible's own that the command line gives for every host."""
     overruled: tuple[str, ...] = ()
     """What the command line's ``-e`` says, as it is written there."""
+    vault_passwords: tuple[Path, ...] = ()
+    """Files with the passwords that opened its encrypted values."""
 
     @property
     def directory(self) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible.parsing.vault import VaultLib, VaultSecret
 
 from casa_install import cli, planning
 from casa_install.engine import resume
@@ -15,6 +16,7 @@ from casa_install.engine.playbook import Failure
 from casa_install.facility import Facility
 from casa_install.leaving import Leaving, Scope, what_is_left_to_do
 from casa_install.phases import PHASES, PLAYBOOKS, phases_of
+from casa_install.site.load import load_site
 from casa_install.site.model import Site
 from tests.unit import site_inventories
 
@@ -45,6 +47,18 @@ def test_a_host_of_several_may_go(site: Site, hosts: tuple[str, ...]) -> None:
 def test_the_last_of_a_group_stays(site: Site) -> None:
     for hosts in (("kube-2", "kube-3"), ("exec-2", "exec-1")):
         assert Leaving(site, Scope(hosts)).refusals(EVERYTHING)
+
+
+def test_a_site_whose_settings_are_encrypted_may_lose_a_host(tmp_path: Path) -> None:
+    inventory = site_inventories.write(tmp_path, site_inventories.GOOD)
+    password = tmp_path / "password"
+    password.write_text("of the admin's own\n")
+    settings = tmp_path / "group_vars" / "all.yml"
+    settings.parent.mkdir(exist_ok=True)
+    vault = VaultLib([("default", VaultSecret(b"of the admin's own"))])
+    settings.write_bytes(vault.encrypt("casa_dns_forwarders: [10.1.0.1]\n"))
+    site = load_site(inventory, vault_passwords=[password])
+    assert Leaving(site, Scope(("kube-2",))).refusals(EVERYTHING) == []
 
 
 def test_an_unknown_host_is_named_with_the_nearest(site: Site) -> None:
