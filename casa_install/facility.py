@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import importlib
 import json
@@ -61,6 +62,10 @@ class Facility:
     def target(self) -> Target:
         """What playbooks work on."""
         return Target(self.site.inventory, self.credentials.vault.key, self.connections.folder, self.vault_ids)
+
+    def new_logs(self) -> Path:
+        """The folder for the logs of a run that begins now; it need not be there."""
+        return self.site.state / "logs" / dt.datetime.now().strftime("%Y%m%d-%H%M%S")
 
     def close(self) -> None:
         """End what the run holds open, and what killed runs have left open."""

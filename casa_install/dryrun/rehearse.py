@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from casa_install.dryrun.foresight import Foresight, read
 from casa_install.engine import playbook, scheduler
-from casa_install.engine.converge import PREFLIGHT_SECONDS, SIDE_BY_SIDE, Answers, Look
+from casa_install.engine.converge import PREFLIGHT_SECONDS, SIDE_BY_SIDE, Answers, Look, chosen, marked
 from casa_install.engine.interrupt import Interrupt
 from casa_install.engine.playbook import Listener, Options, Play
 from casa_install.engine.progress import Progress
@@ -52,7 +51,7 @@ class DryRun:
         self.skip, self.options, self.limited = skip, options, hosts
         self.found = Rehearsed()
         self.workspace = facility.site.state / "work"
-        self.found.folder = facility.site.state / "logs" / dt.datetime.now().strftime("%Y%m%d-%H%M%S")
+        self.found.folder = facility.new_logs()
         self.interrupt = Interrupt(str(facility.site.state), self.workspace / "stop", progress.note)
 
     def run(self) -> Rehearsed:
@@ -89,14 +88,12 @@ class DryRun:
 
     def _complete(self, phase: Phase, answers: Answers) -> bool:
         """Whether an apply would leave the phase out; notes it, and what keeps the phase from being rehearsed."""
-        hosts = [host.name for host in phase.hosts(self.facility.site)
-                 if self.limited is None or host.name in self.limited]
         try:
             fingerprint = self.facility.fingerprint(phase)
         except Exception as error:  # what its variables are made from is not built yet
             self.found.obstacles[phase.name] = str(error)
             return True
-        if all(answers.marks.get(host, {}).get(phase.name) == fingerprint for host in hosts):
+        if marked(answers.marks, phase, fingerprint, chosen(phase, self.facility, self.limited)):
             self.found.complete.add(phase.name)
             return self.skip
         return False

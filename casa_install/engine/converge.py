@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import shutil
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -71,6 +70,16 @@ Look = Callable[[Facility, Path, Path], Answers]
 PREFLIGHT_SECONDS = 5.0
 
 
+def chosen(phase: Phase, facility: Facility, limited: frozenset[str] | None) -> list[str]:
+    """Names of a phase's hosts, of which ``limited`` may leave some."""
+    return [host.name for host in phase.hosts(facility.site) if limited is None or host.name in limited]
+
+
+def marked(marks: Mapping[str, Mapping[str, str]], phase: Phase, fingerprint: str, hosts: Sequence[str]) -> bool:
+    """Whether every one of the hosts says that a phase was completed there with this fingerprint."""
+    return all(marks.get(host, {}).get(phase.name) == fingerprint for host in hosts)
+
+
 class Convergence:
     """One run over a site's phases.
 
@@ -91,8 +100,7 @@ class Convergence:
         self.marks: dict[str, dict[str, str]] = {}
         self.fingerprints: dict[str, str] = {}
         self.steps_seen: dict[str, str] = {}
-        stamp = dt.datetime.now().strftime("%Y%m%d-%H%M%S")
-        self.folder = facility.site.state / "logs" / stamp
+        self.folder = facility.new_logs()
         self.workspace = facility.site.state / "work"
         self.interrupt = Interrupt(str(facility.site.state), self.workspace / "stop", progress.note)
 
@@ -195,13 +203,13 @@ class Convergence:
     def _on_hosts(self, phase: Phase) -> int | None:
         """Run a phase's playbook; None when every host's mark says that it is complete already."""
         fingerprint = self.fingerprints[phase.name] = self.facility.fingerprint(phase)
-        hosts = [h for h in phase.hosts(self.facility.site) if self.limited is None or h.name in self.limited]
-        if self.skip and all(self.marks.get(h.name, {}).get(phase.name) == fingerprint for h in hosts):
+        hosts = chosen(phase, self.facility, self.limited)
+        if self.skip and marked(self.marks, phase, fingerprint, hosts):
             return None
         mark = {"phase_name": phase.name, "phase_fingerprint": fingerprint,
-                "phase_hosts": ",".join(h.name for h in hosts)}
+                "phase_hosts": ",".join(hosts)}
         assert phase.playbook
-        new = [h.name for h in hosts if not self.marks.get(h.name)]
+        new = [host for host in hosts if not self.marks.get(host)]
         first = [Play(BEFORE, {"before_hosts": ",".join(new)})] if new else []
         plays = [*first, Play(PLAYBOOKS / "begin.yml", mark), Play(phase.playbook),
                  Play(PLAYBOOKS / "finish.yml", mark)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,8 +38,7 @@ class Removal:
         self.facility, self.leaving, self.journal, self.progress = facility, leaving, journal, progress
         self.seconds, self.force = seconds, force
         self.verdict = Verdict()
-        stamp = dt.datetime.now().strftime("%Y%m%d-%H%M%S")
-        self.log = facility.site.state / "logs" / stamp / "remove.log"
+        self.log = facility.new_logs() / "remove.log"
         self.work = facility.site.state / "work"
         self.step = ""
 

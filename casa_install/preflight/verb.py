@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import json
 import shutil
 from dataclasses import asdict
@@ -26,7 +25,7 @@ def check(facility: Facility, options: argparse.Namespace, console: Console) -> 
             console.print(f"{len(off)} virtual host(s) do not run and cannot be asked ({', '.join(off)}): "
                           "an apply boots them, and checks them then", markup=False, soft_wrap=True)
             return REFUSED
-        log = site.state / "logs" / dt.datetime.now().strftime("%Y%m%d-%H%M%S") / f"{NAME}.log"
+        log = facility.new_logs() / f"{NAME}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         work = site.state / "work"
         shutil.rmtree(work, ignore_errors=True)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible import constants
 from ansible.plugins.callback import CallbackBase
+
+from casa_install.engine.made import singles
 
 FORESIGHT_FILE = "CASA_INSTALL_FORESIGHT"
 """Name of the variable of the environment that names the file; without it nothing is written."""
@@ -30,9 +33,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def v2_on_file_diff(self, result: Any) -> None:
         """Before the result itself, for each item; never called for what is not to be shown."""
-        singles = [each for each in _singles(result) if each.get("changed") and each.get("diff")]
-        if self._file and singles:
-            text = "".join(self._get_diff(_named(each)) for each in singles)
+        changed = [each for each in singles(result.result) if each.get("changed") and each.get("diff")]
+        if self._file and changed:
+            text = "".join(self._get_diff(_named(each)) for each in changed)
             self._differences[_key(result)] = self._differences.get(_key(result), "") + text
 
     def v2_runner_on_ok(self, result: Any) -> None:
@@ -72,16 +75,11 @@ def _key(result: Any) -> tuple[str, str]:
     return result.host.get_name(), result.task._uuid
 
 
-def _singles(result: Any) -> list[dict[str, Any]]:
-    """The results of a task's items, or its own."""
-    return [each for each in result.result.get("results") or [result.result] if isinstance(each, dict)]
-
-
 def _would_run(result: Any) -> bool:
-    return any(each.get("msg") == WOULD_RUN for each in _singles(result))
+    return any(each.get("msg") == WOULD_RUN for each in singles(result.result))
 
 
-def _named(single: dict[str, Any]) -> Any:
+def _named(single: Mapping[str, Any]) -> Any:
     """A result's difference; what a template made here is no file that an admin knows."""
     diff = single["diff"]
     for each in diff if isinstance(diff, list) else [diff]:
