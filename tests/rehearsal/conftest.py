@@ -72,7 +72,8 @@ def changes() -> list[tuple[str, str, str]]:
         return []
 
 
-_RUNNING = "systemctl show --type=service --state=running --property=Id,MainPID,ExecMainStartTimestampMonotonic '*'"
+_RUNNING = ("systemctl show --type=service --state=running"
+            " --property=Id,MainPID,ExecMainStartTimestampMonotonic,BusName,WantedBy '*'")
 _PODS = "kubectl --kubeconfig=/etc/kubernetes/admin.conf get pods --all-namespaces --output=json"
 
 
@@ -82,7 +83,8 @@ def started(lab: Lab) -> dict[str, str]:
     for host in lab.hosts:
         for block in ssh(lab, host, _RUNNING).split("\n\n"):
             facts = dict(line.split("=", 1) for line in block.splitlines())
-            if not facts["Id"].startswith("user@"):  # of our own log-in
+            on_request = facts.get("BusName") and not facts.get("WantedBy")  # by the bus; ends when it is idle
+            if not on_request and not facts["Id"].startswith("user@"):  # of our own log-in
                 found[f"{host} {facts['Id']}"] = f"{facts['MainPID']} at {facts['ExecMainStartTimestampMonotonic']}"
     for pod in json.loads(ssh(lab, "kube-1", _PODS))["items"]:
         for container in pod["status"].get("containerStatuses", ()):
