@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import json
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from casa_install.rehearsal.hosts import Lab
 from tests import remains
@@ -22,18 +26,22 @@ LEFT_OUT = (
     "var/lib/docker/", "var/lib/containerd/", "etc/docker/key.json",  # what docker keeps for itself, with random names
 )
 """Paths, or how they begin, that two installations do not make alike."""
+RECORDS = ("var/lib/casa-install/files.json", "var/lib/casa-install/state/before.json.gz")
+"""Ours of what was there before: what they say is compared, for they hold times and what is random, too."""
 
 
 def of_host(lab: Lab, host: str) -> dict[str, str]:
     """Thing of a host -> what it is: files with kind, mode, owner and content, packages, accounts, services."""
     upper, lower = remains.trees(lab.name, host)
     names = _names(upper, lower)
-    found = {}
+    found: dict[str, str] = {}
     for folder, folders, files in os.walk(upper):
         for name in (*folders, *files):
             path = Path(folder) / name
             short = str(path.relative_to(upper))
-            if not f"{short}/".startswith(LEFT_OUT) and not short.startswith(LEFT_OUT) and "__pycache__" not in short:
+            if short in RECORDS:
+                found |= dict(_said(path, names))
+            elif not _left_out(short):
                 seen = _file(path, names)
                 if seen != (_file(lower / short, names) if os.path.lexists(lower / short) else "absent"):
                     found[f"/{short}"] = seen
@@ -67,6 +75,29 @@ def _file(path: Path, names: dict[tuple[str, int], str]) -> str:
     if path.is_symlink():
         return f"{what} -> {path.readlink()}"
     return f"{what} {hashlib.sha256(path.read_bytes()).hexdigest()}" if stat.S_ISREG(status.st_mode) else what
+
+
+def _left_out(short: str) -> bool:
+    return f"{short}/".startswith(LEFT_OUT) or short.startswith(LEFT_OUT) or "__pycache__" in short
+
+
+def _said(path: Path, names: dict[tuple[str, int], str]) -> Iterator[tuple[str, str]]:
+    """Each entry of a record and what it says, accounts by name."""
+    packed = path.read_bytes()
+    record = json.loads(gzip.decompress(packed) if path.suffix == ".gz" else packed)
+    for part, entries in record.items():
+        for name, entry in entries.items():
+            if not _left_out(name.removeprefix("/")):
+                yield f"{path.name} {part} {name}", json.dumps(_plain(entry, names), sort_keys=True)
+
+
+def _plain(entry: Any, names: dict[tuple[str, int], str]) -> Any:
+    """An entry without its stamp and its order."""
+    if isinstance(entry, dict):
+        known = {"uid": "passwd", "gid": "group"}
+        return {key: names.get((known[key], value), value) if key in known else _plain(value, names)
+                for key, value in entry.items() if key != "stamp"}
+    return sorted(entry, key=str) if isinstance(entry, list) and all(isinstance(e, str) for e in entry) else entry
 
 
 def differences(before: dict[str, str], now: dict[str, str]) -> list[str]:

@@ -16,7 +16,7 @@ from casa_install.engine.interrupt import EXIT, Interrupt, Interrupted, Reporter
 from casa_install.engine.journal import COMPLETE, Journal
 from casa_install.engine.playbook import NO_OPTIONS, Failure, Listener, Options, Play
 from casa_install.engine.progress import Progress
-from casa_install.engine.remains import BEFORE
+from casa_install.engine.remains import BEFORE, COMPARE, COMPARED, UNKNOWN, differences
 from casa_install.facility import Facility
 from casa_install.phases import PLAYBOOKS, Phase
 
@@ -124,6 +124,7 @@ class Convergence:
                         table = {p.name: p for p in rest}
                         scheduler.run(needs, lambda name: self._guarded(table[name]), SIDE_BY_SIDE,
                                       lambda: self.interrupt.asked)
+                        self._compared()
                 self.verdict.interrupted = self.interrupt.asked
         finally:
             shutil.rmtree(self.workspace, ignore_errors=True)
@@ -136,13 +137,14 @@ class Convergence:
         for phase in rest:
             self.progress.plan(phase.name, phase.title, ("preflight", *phase.needs), self.expected.get(phase.name))
 
-    def _play(self, name: str, plays: Sequence[Play], roles: set[str], listener: Listener) -> playbook.Outcome:
+    def _play(self, name: str, plays: Sequence[Play], roles: set[str], listener: Listener,
+              wanted: Sequence[str] = ()) -> playbook.Outcome:
         variables = self.workspace / f"{name}.vault"
         self.facility.write_variables(roles, variables)
         log = self.folder / f"{name}.log"
         self.verdict.logs[name] = log
         return playbook.run(self.facility.target, plays, variables, self.workspace / name, log, listener,
-                            stop=self.interrupt.flag, options=self.options)
+                            wanted, stop=self.interrupt.flag, options=self.options)
 
     def _preflight(self) -> None:
         """Ask every host, and hold back where one refuses."""
@@ -157,6 +159,25 @@ class Convergence:
         for warning in found.warnings:
             self.progress.note(f"warning: {warning}")
         self.progress.end("preflight", "failed" if found.refusals else "unchanged")
+
+    def _compared(self) -> None:
+        """Note in what hosts that were changed differ from what they were before us; a run that failed leaves it to
+        the next one."""
+        changed = self.journal.uncompared() & {host.name for host in self.facility.site.hosts}
+        hosts = sorted(changed if self.limited is None else changed & self.limited)
+        if not hosts or self.verdict.failures or self.interrupt.asked:
+            return
+        self.progress.plan("compared", "What came to the hosts is noted")
+        self.progress.start("compared")
+        play = Play(COMPARE, {"compared_hosts": ",".join(hosts)})
+        outcome = self._play("compared", [play], set(), Listener(), [COMPARED])
+        found = differences(outcome, self.verdict.logs["compared"])
+        for host in hosts if outcome.ok else found:
+            self.journal.differs(host, found.get(host, [UNKNOWN]))
+        for failure in outcome.failures:
+            self.progress.note(f"warning: {failure.host} could not be compared, which the next apply does: "
+                               f"{failure.message.splitlines()[0]}")
+        self.progress.end("compared", "unchanged" if outcome.ok else "interrupted")
 
     def _guarded(self, phase: Phase) -> bool:
         """Run a phase; whatever goes wrong in it becomes a failure of that phase."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from casa_install.engine.journal import CheckRecord
@@ -76,6 +77,8 @@ class History:
 
     runs: tuple[Run, ...] = ()
     verifications: tuple[Verification, ...] = ()
+    differences: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Host -> in what it differs from before the first apply, as it was noted last, a line each."""
 
 
 def read_history(path: Path) -> History:
@@ -89,7 +92,8 @@ def read_history(path: Path) -> History:
         verifications = [Verification(run, started, ended, _checks(database, number))
                          for number, run, started, ended in
                          database.execute("select id, run, started, ended from verification order by id").fetchall()]
-    return History(tuple(runs), tuple(verifications))
+        differences = _differences(database)
+    return History(tuple(runs), tuple(verifications), differences)
 
 
 def _phases(database: sqlite3.Connection, run: int) -> tuple[PhaseRun, ...]:
@@ -101,6 +105,15 @@ def _phases(database: sqlite3.Connection, run: int) -> tuple[PhaseRun, ...]:
 def _changes(database: sqlite3.Connection, run: int) -> tuple[Change, ...]:
     rows = database.execute("select phase, host, task, at from change where run = ? order by at", (run,))
     return tuple(Change(*row) for row in rows)
+
+
+def _differences(database: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
+    rows = database.execute("select host, line from difference natural join "
+                            "(select host, max(run) as run from difference group by host) order by rowid")
+    found: dict[str, list[str]] = {}
+    for host, line in rows:
+        found.setdefault(host, []).append(line)
+    return {host: tuple(lines) for host, lines in found.items()}
 
 
 def _checks(database: sqlite3.Connection, verification: int) -> tuple[CheckRecord, ...]:

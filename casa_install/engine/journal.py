@@ -7,6 +7,8 @@ was killed in it; ``step`` is its last step or task and ``stepped`` when that be
 ``made``: a thing that came to a host or was changed there: its ``kind`` (file, link, folder, package, account, user
 record, kernel setting, or the kind of a cluster object), its name (of an object NAMESPACE/NAME), and ``before``: the
 kind or the value of what was there, empty for nothing.
+``difference``: at the end of a run, what a host has and had not before the first apply, or the other way round; a line
+each, as ``playbooks/files/host-state`` words it, whether a role made it, a daemon or anybody else.
 Times are seconds since the epoch.
 """
 
@@ -33,6 +35,8 @@ create table if not exists change (
 create table if not exists made (
     run integer not null references run(id), phase text not null, host text not null, kind text not null,
     name text not null, before text not null);
+create table if not exists difference (
+    run integer not null references run(id), host text not null, line text not null);
 create table if not exists verification (
     id integer primary key, run integer references run(id), started real not null, ended real not null);
 create table if not exists check_result (
@@ -135,6 +139,19 @@ class Journal:
     def made(self, phase: str, host: str, kind: str, name: str, before: str) -> None:
         """Note a thing that is on a host, or otherwise there, since this run."""
         self._do("insert into made values (?, ?, ?, ?, ?, ?)", self._run, phase, host, kind, name, before)
+
+    def differs(self, host: str, lines: Sequence[str]) -> None:
+        """Note in which lines a host is now other than before the first apply."""
+        with self._lock, contextlib.closing(self._database.cursor()) as cursor:
+            cursor.execute("begin immediate")
+            cursor.executemany("insert into difference values (?, ?, ?)", [(self._run, host, line) for line in lines])
+            cursor.execute("commit")
+
+    def uncompared(self) -> frozenset[str]:
+        """Hosts that were changed since the run whose differences were noted last."""
+        return frozenset(host for host, in self._do(
+            "select host from change group by host having max(run) > "
+            "(select coalesce(max(run), 0) from difference where difference.host = change.host)"))
 
     def verified(self, started: float, checks: Sequence[CheckRecord]) -> None:
         """Note a verification that began at ``started`` (seconds since the epoch) and ends now, with all its checks."""

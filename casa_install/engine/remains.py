@@ -1,4 +1,4 @@
-"""What a removal left on its hosts, by the state of each that was kept before the first phase began there."""
+"""In what hosts differ from their states that were kept before the first phase began there."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from casa_install.engine.playbook import Outcome
+from casa_install.phases import PLAYBOOKS
 
-BEFORE = Path(__file__).resolve().parents[2] / "playbooks" / "before.yml"
+BEFORE = PLAYBOOKS / "before.yml"
 """Keeps the state of the hosts in ``before_hosts``."""
+COMPARE = PLAYBOOKS / "compare.yml"
+"""Compares the hosts in ``compared_hosts``."""
 COMPARED = "Hosts are compared with what they were"
-"""The task of a removal that compares."""
+"""The task that compares, in a removal, too."""
+UNKNOWN = "its state before the first apply was not kept"
+"""Stands for the differences of a host that cannot be compared."""
 SHOWN = 12
 
 

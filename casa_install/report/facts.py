@@ -41,7 +41,7 @@ def gather(facility: Facility, history: History, artifacts: Sequence[Artifact], 
         "made": moment(now.timestamp()),
         "state": state(history),
         "warnings": [warning(each, now) for each in held if each.state(now) != "valid"],
-        "hosts": _hosts(site),
+        "hosts": _hosts(site, history),
         "connections": [asdict(link) for link in links(site)],
         "phases": [_phase(site, phase, history) for phase in phases_of(site)],
         "runs": [_run(run) for run in history.runs],
@@ -119,11 +119,12 @@ def warning(holding: Holding, now: dt.datetime) -> dict[str, str]:
     return {"level": holding.state(now), "text": f"{holding.kind} {holding.name} {ends}: {holding.remedy}"}
 
 
-def _hosts(site: Site) -> list[dict[str, Any]]:
+def _hosts(site: Site, history: History) -> list[dict[str, Any]]:
     return [{"name": host.name, "fqdn": site.fqdn(host), "address": str(host.address), "groups": list(host.groups),
              "runs": [GROUPS[group] for group in host.groups],
              "phases": [p.name for p in phases_of(site) if host in p.hosts(site)],
-             "settings": [each for each in settings(host.settings, "casa_") if not each["default"]]}
+             "settings": [each for each in settings(host.settings, "casa_") if not each["default"]],
+             "differences": list(history.differences.get(host.name, ()))}
             for host in site.hosts]
 
 

@@ -54,6 +54,8 @@ def live(facility: Facility, now: float, *, task: str = "The configuration is wr
         _run(book, facility, clock, task, failing="condor")
         clock.now += 1800
         _run(book, facility, clock, task, failing=None)
+        for host in facility.site.hosts:
+            book.differs(host.name, [f"+ /etc/of-{host.name}", f"~ kernel setting of.{host.name}: {detail}, was 0"])
         _prove(book, facility, clock, detail, None)
         book.end_run("converged")
         book.close()

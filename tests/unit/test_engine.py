@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from casa_install.engine import connections, estimate, lock, resume, scheduler
+from casa_install.engine.history import read_history
 from casa_install.engine.journal import Journal
 from casa_install.phases import PHASES, phases_of
 from casa_install.site.model import Site
@@ -132,6 +133,22 @@ def test_the_journal_remembers_across_runs(tmp_path: Path) -> None:
     assert last is not None
     assert (last.outcome, last.ended) == (None, None)
     assert later.newest("dns", "failed") is None
+
+
+def test_hosts_are_compared_once_after_each_run_that_changed_them(tmp_path: Path) -> None:
+    with closing(Journal(tmp_path / "journal.sqlite")) as journal:
+        journal.begin_run("apply")
+        for host in ("dns-1", "kube-1"):
+            journal.change("dns", host, "The zone is served")
+        assert journal.uncompared() == {"dns-1", "kube-1"}
+        journal.differs("dns-1", ["+ unit named.service enabled active", "+ /etc/bind/casa-install with 2 below it"])
+        assert journal.uncompared() == {"kube-1"}
+        journal.begin_run("apply")
+        assert journal.uncompared() == {"kube-1"}
+        journal.change("dns", "dns-1", "The zone is served")
+        assert journal.uncompared() == {"dns-1", "kube-1"}
+        journal.differs("dns-1", ["+ unit named.service enabled active"])
+    assert read_history(tmp_path / "journal.sqlite").differences == {"dns-1": ("+ unit named.service enabled active",)}
 
 
 def journal_of(path: Path, *runs: Mapping[str, tuple[str | None, int, str, str | None]]) -> Journal:

@@ -115,7 +115,7 @@ def test_every_host_phase_check_and_setting_is_on_the_page(facility: Facility, t
     page = Page((tmp_path / "out" / "report.html").read_text())
     site = facility.site
     for words in [*(h.name for h in site.hosts), *(str(h.address) for h in site.hosts),
-                  *(p.title for p in phases_of(site)),
+                  *(f"+ /etc/of-{h.name}" for h in site.hosts), *(p.title for p in phases_of(site)),
                   *(check.title for stage in verify.stages(site) for check in stage),
                   *(f"casa_{name}" for name in Settings.model_fields), *(e.name for e in facility.supply.catalog.order
                                                                         if e.name != "nodebase")]:
