@@ -44,6 +44,11 @@ options:
     type: list
     elements: str
     default: []
+  staying:
+    description: At removal, packages whose daemon fills folders of data and that stay; so do the folders.
+    type: list
+    elements: str
+    default: []
   kernel:
     description: Names of kernel settings that change.
     type: list
@@ -107,6 +112,7 @@ class Work:
         self.role: str = module.params["role"]
         self.acts = not module.check_mode
         self.told: dict[str, list[Any]] = {key: [] for key in ("kept", "gone", "restored", "aside", "record")}
+        self.staying: list[str] = module.params["staying"]
         self.going: set[str] = set()
         """Every path that goes, of data each by itself."""
         self.lines: tuple[list[str], list[str]] = ([], [])
@@ -238,7 +244,9 @@ class Work:
     def restore_data(self, path: str) -> None:
         """What came into a folder of data is gone."""
         here, held = Path(path), self.record.held.get(path)
-        if here.is_dir() and (held is not None or (self.record.before[path] is None and not here.is_symlink())):
+        if self.staying and here.is_dir():
+            self.warn(f"{path} stays with what is in it, because {', '.join(self.staying)} stays")
+        elif here.is_dir() and (held is not None or (self.record.before[path] is None and not here.is_symlink())):
             going = names(here) - set(held or ())
             for name in sorted(going) if self.acts else ():
                 remove(here / name)
@@ -275,6 +283,8 @@ class Work:
         """A folder of ours is gone if nothing is in it; one that was there before has its owner and mode again."""
         here, before = Path(path), self.record.before[path]
         now = None if path in self.going else look(here)
+        if self.staying and path in self.record.roles[self.role].data:
+            return
         if before is None and now and now.kind == "folder":
             if os.path.ismount(here):
                 self.warn(f"{path} has a file system mounted on it since casa-install came, and stays")
@@ -367,6 +377,7 @@ def main() -> None:
             "role": {"type": "str", "required": True},
             "paths": texts,
             "data": texts,
+            "staying": texts,
             "kernel": texts,
             "accounts": texts,
             "state": {"type": "str", "default": "claimed", "choices": ["claimed", "settled", "absent"]},

@@ -80,6 +80,7 @@ EXAMPLES = r"""
 RETURN = r"""
 claimed: {description: Whether the role had a claim on this host before the task., returned: always, type: bool}
 installed: {description: Packages of the role's that are on the host after the task., returned: always, type: list}
+staying: {description: Those that came with us and stay at removal because others need them., returned: always, type: list}
 record:
   description: Packages and accounts that were not there and come now, each with kind, name and what was there before.
   returned: always
@@ -273,7 +274,7 @@ def ensure_absent(module: AnsibleModule, debian: Debian, record: Record) -> Diff
                     "packages need it")
     elif account := record.accounts.get(role):
         drop(account, debian.run)
-    record.roles[role] = []
+    record.roles[role] = sorted(staying)  # a removal that is repeated says the same
     record.write()
     return sorted(going), []
 
@@ -320,6 +321,7 @@ def run(module: AnsibleModule) -> None:
     before, after = ("".join(f"{line}\n" for line in lines) for lines in difference)
     module.exit_json(changed=before != after, claimed=claimed,
                      diff={"before": before, "after": after} if module._diff else {},
+                     staying=record.roles.get(role, []) if state == "absent" else [],
                      installed=sorted(name for name in asked if states.get(name) == "installed"),
                      record=[{"kind": kind, "name": name, "before": ""} for kind, name in sorted(coming)])
 

@@ -109,7 +109,7 @@ def _changes(database: sqlite3.Connection, run: int) -> tuple[Change, ...]:
 
 def _differences(database: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
     rows = database.execute("select host, line from difference natural join "
-                            "(select host, max(run) as run from difference group by host) order by rowid")
+                            "(select host, max(run) as run from difference group by host) order by difference.rowid")
     found: dict[str, list[str]] = {}
     for host, line in rows:
         found.setdefault(host, []).append(line)

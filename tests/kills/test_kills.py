@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from casa_install.credentials.authority import make_authority
+from casa_install.engine import processes
 from casa_install.facility import Facility
 from casa_install.rehearsal import hosts
 from tests import picture, small_site
@@ -110,6 +111,7 @@ class Site:
         if self.running and self.running.poll() is None:
             self.running.kill()
             self.running.communicate()
+        processes.end(str(self.facility.site.state))  # a task that has lost its host would go on at the next of its name
         self.facility.close()
         hosts.down(small_site.NAME)
 

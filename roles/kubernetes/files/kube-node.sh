@@ -14,6 +14,8 @@
 #                                         it fails when that takes longer; with "force", disruption budgets do not count
 #   kube-node forget NODE                 the cluster has no such node, and no volume that lay there
 #   kube-node clean                       this host is no node
+#
+# With --check before init, check and appoint, the output is the same and nothing is changed.
 set -euo pipefail
 
 settings=/etc/kubernetes/casa-install
@@ -21,12 +23,28 @@ settings=/etc/kubernetes/casa-install
 mark=/etc/kubernetes/casa-install.node
 export KUBECONFIG=/etc/kubernetes/admin.conf
 
+checking=
+if [ "${1:-}" = --check ]; then
+  checking=yes
+  shift
+fi
+
 say() { printf 'kube-node: %s\n' "$*" >&2; }
 
 # An interrupted installer leaves its commands running on the hosts: wait for them.
 lock() {
   exec 9>/run/casa-kube-node.lock
   flock 9
+}
+
+ready_for_work() {
+  lock
+  sysctl --quiet --load=/etc/sysctl.d/90-casa-kubernetes.conf
+}
+
+# Does what changes something, or nothing when only asked what would be done.
+act() {
+  [ -n "$checking" ] || "$@" >&2
 }
 
 set_mark() {
@@ -62,10 +80,13 @@ wait_for_api() {
 }
 
 init() {
-  lock
-  sysctl --quiet --load=/etc/sysctl.d/90-casa-kubernetes.conf
+  act ready_for_work
   local wanted
   wanted=$(settings_hash)
+  if [ -n "$checking" ]; then
+    [ "$(cat "$mark" 2>/dev/null)" = "$wanted" ] || echo changed
+    return
+  fi
   if [ -e "$mark" ] && [ "$(cat "$mark")" = "$wanted" ]; then
     wait_for_api
     return
@@ -106,8 +127,7 @@ kubelet_settings() {
 }
 
 check() {
-  lock
-  sysctl --quiet --load=/etc/sysctl.d/90-casa-kubernetes.conf
+  act ready_for_work
   local joined made
   read -r joined made < <(cat "$mark" 2>/dev/null) || true
   if [ "${joined:-}" != "$1" ]; then
@@ -117,9 +137,9 @@ check() {
   local present
   present=$(kubelet_settings | sha256sum | cut --delimiter=' ' --fields=1)
   if [ "$made" != "$present" ]; then
-    kubeadm upgrade node phase kubelet-config >&2
-    systemctl restart kubelet
-    set_mark "$1 $present"
+    act kubeadm upgrade node phase kubelet-config
+    act systemctl restart kubelet
+    act set_mark "$1 $present"
     echo changed
   fi
 }
@@ -157,18 +177,18 @@ END
 set_attribute() { # NODE WORD
   local value=${2#*:}
   case $2 in
-    label:*) kubectl label node "$1" --overwrite "$value" ;;
+    label:*) act kubectl label node "$1" --overwrite "$value" ;;
     # kubectl writes a taint without a value without the equals sign.
-    taint:*) kubectl taint node "$1" --overwrite "${value/=:/:}" ;;
-  esac >&2
+    taint:*) act kubectl taint node "$1" --overwrite "${value/=:/:}" ;;
+  esac
 }
 
 unset_attribute() { # NODE WORD
   local value=${2#*:}
   case $2 in
-    label:*) kubectl label node "$1" "${value%%=*}-" ;;
-    taint:*) kubectl taint node "$1" "${value%%=*}:${value##*:}-" ;;
-  esac >&2
+    label:*) act kubectl label node "$1" "${value%%=*}-" ;;
+    taint:*) act kubectl taint node "$1" "${value%%=*}:${value##*:}-" ;;
+  esac
 }
 
 appoint() {
@@ -182,8 +202,8 @@ appoint() {
     has=$(grep "^$node " <<<"$present") || continue
     if [[ "$has" == *" label:casa/leaving=true "* ]]; then
       # a removal that was not gone on with
-      kubectl uncordon "$node" >&2
-      kubectl label node "$node" casa/leaving- >&2
+      act kubectl uncordon "$node"
+      act kubectl label node "$node" casa/leaving-
       changed=1
     fi
     for word in "${managed[@]}"; do
