@@ -26,8 +26,12 @@ LEFT_OUT = (
     "var/lib/docker/", "var/lib/containerd/", "etc/docker/key.json",  # what docker keeps for itself, with random names
 )
 """Paths, or how they begin, that two installations do not make alike."""
-RECORDS = ("var/lib/casa-install/files.json", "var/lib/casa-install/state/before.json.gz")
-"""Ours of what was there before: what they say is compared, for they hold times and what is random, too."""
+RECORDS = ("var/lib/casa-install/files.json", "var/lib/casa-install/packages.json",
+           "var/lib/casa-install/state/before.json.gz")
+"""Ours of what was there before: what they say is compared, for they hold times, what is random, and the order of phases
+that run side by side."""
+ACCOUNTS = ("etc/passwd", "etc/group")
+"""Their lines and numbers follow that order, too."""
 
 
 def of_host(lab: Lab, host: str) -> dict[str, str]:
@@ -41,6 +45,9 @@ def of_host(lab: Lab, host: str) -> dict[str, str]:
             short = str(path.relative_to(upper))
             if short in RECORDS:
                 found |= dict(_said(path, names))
+            elif short in ACCOUNTS:
+                found |= {f"/{short} {name}": ":".join(sorted(field for field in fields if not field.isdecimal()))
+                          for name, *fields in (line.split(":") for line in path.read_text().splitlines())}
             elif not _left_out(short):
                 seen = _file(path, names)
                 if seen != (_file(lower / short, names) if os.path.lexists(lower / short) else "absent"):
@@ -86,7 +93,7 @@ def _said(path: Path, names: dict[tuple[str, int], str]) -> Iterator[tuple[str, 
     packed = path.read_bytes()
     record = json.loads(gzip.decompress(packed) if path.suffix == ".gz" else packed)
     for part, entries in record.items():
-        for name, entry in entries.items():
+        for name, entry in (entries if isinstance(entries, dict) else {"": entries}).items():
             if not _left_out(name.removeprefix("/")):
                 yield f"{path.name} {part} {name}", json.dumps(_plain(entry, names), sort_keys=True)
 

@@ -111,7 +111,7 @@ class Site:
         if self.running and self.running.poll() is None:
             self.running.kill()
             self.running.communicate()
-        processes.end(str(self.facility.site.state))  # a task that has lost its host would go on at the next of its name
+        processes.end(str(self.facility.site.state))  # a task whose host is lost tries again
         self.facility.close()
         hosts.down(small_site.NAME)
 

@@ -17,6 +17,7 @@ import pytest
 from rich.console import Console
 
 from casa_install.credentials.expiry import secret_values
+from casa_install.engine.history import read_history
 from casa_install.engine.journal import Journal
 from casa_install.engine.progress import Progress
 from casa_install.engine.removal import Removal
@@ -47,11 +48,39 @@ def test_the_next_run_converges_and_proves_a_users_day(casa: Program) -> None:
     assert re.search(r"^verified: (\d+) of \1 checks passed$", done.stdout, re.MULTILINE)
 
 
-def test_a_second_run_changes_nothing(casa: Program) -> None:
-    done = casa("apply", "--no-verify")
+CAME = {
+    "kube-1": ("unit kubelet.service enabled active", "interface cilium_host", "firewall rule ",
+               "/etc/kubernetes with "),
+    "gateway-1": ("unit containerd.service enabled active", "mount /run/containerd/"),
+    "condor-1": ("package condor ", "account condor ", "group condor ", "unit condor.service enabled active"),
+    "xcache-1": ("unit xrootd@xcache.service enabled active", "port tcp "),
+    "dns-1": ("package bind9 ", "port udp ", "unit casa-registry.service enabled active"),
+}
+"""Host -> how some of what is new on it begins, much of it no role's but a daemon's work."""
+
+
+def test_the_journal_has_what_came_to_each_host_whoever_made_it() -> None:
+    found = read_history(STATE / "journal.sqlite").differences
+    assert {(host, beginning) for host, beginnings in CAME.items() for beginning in beginnings
+            if not any(line.startswith(f"+ {beginning}") for line in found[host])} == set()
+    assert "~ kernel setting net.ipv4.ip_forward: 1, was 0" in found["kube-1"]
+    with closing(Facility.open(INVENTORY)) as facility:
+        assert found.keys() == {host.name for host in facility.site.hosts}
+        told = [line for lines in found.values() for line in lines]
+        assert watch.found_in(told, secret_values(facility.site, facility.credentials)) == set()
+
+
+def test_a_second_run_changes_nothing_restarts_nothing_and_takes_a_tenth(casa: Program) -> None:
+    with closing(Facility.open(INVENTORY)) as facility:
+        before = started(facility.lab)
+        done = casa("apply", "--no-verify")
+        assert started(facility.lab) == before
     assert done.returncode == 0
     assert "Converged: 0 changed." in done.stdout
     assert "warning: " not in done.stdout
+    *first, second = [max(phase.ended or phase.started for phase in run.phases) - run.started
+                      for run in read_history(STATE / "journal.sqlite").runs]
+    assert second < sum(first) / 10
 
 
 def test_a_converged_site_stands_in_nobodys_way(casa: Program) -> None:
