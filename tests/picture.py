@@ -28,8 +28,8 @@ LEFT_OUT = (
 """Paths, or how they begin, that two installations do not make alike."""
 RECORDS = ("var/lib/casa-install/files.json", "var/lib/casa-install/packages.json",
            "var/lib/casa-install/state/before.json.gz")
-"""Ours of what was there before: what they say is compared, for they hold times, what is random, and the order of phases
-that run side by side."""
+"""Ours of what was there before: what they say is compared, for they hold times, what is random, and an order, that of
+phases side by side."""
 ACCOUNTS = ("etc/passwd", "etc/group")
 """Their lines and numbers follow that order, too."""
 
