@@ -80,7 +80,7 @@ EXAMPLES = r"""
 RETURN = r"""
 claimed: {description: Whether the role had a claim on this host before the task., returned: always, type: bool}
 installed: {description: Packages of the role's that are on the host after the task., returned: always, type: list}
-staying: {description: Those that came with us and stay at removal because others need them., returned: always, type: list}
+staying: {description: At removal those that came with us and that others need., returned: always, type: list}
 record:
   description: Packages and accounts that were not there and come now, each with kind, name and what was there before.
   returned: always

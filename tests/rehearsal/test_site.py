@@ -265,6 +265,9 @@ def test_a_host_leaves_the_pool_when_its_jobs_have_ended(casa: Program) -> None:
     assert re.search(rf"Take it out of the inventory \({INVENTORY}:\d+\)", left.stdout)
     assert set(on_host("condor-1", "condor_status", "-autoformat", "Machine").split()) == {"exec-1.casa.test"}
     assert sorted(on_host("condor-1", "condor_q", "-allusers", "-autoformat", "JobStatus").split()) == ["1", "2"]
+    kept = casa("remove", "--component", "condor,worker", "--yes")
+    assert kept.returncode == 2
+    assert "refused: jobs are in the queue (2 of alice); let them end" in kept.stdout
     with closing(Facility.open(INVENTORY)) as facility:
         assert left_on(facility.lab, "exec-2") == []
 

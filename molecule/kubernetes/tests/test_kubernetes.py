@@ -19,6 +19,7 @@ FILES = Path(__file__).parent
 PUBLIC = "10.91.9.200"
 CONTROL = "10.91.9.11"
 KUBECTL = "kubectl --kubeconfig=/etc/kubernetes/admin.conf"
+NODE = "/usr/local/lib/casa-install/kube-node"
 IN_POD = f"{KUBECTL} --namespace=trial exec user --"
 
 testinfra_hosts = ["kube-1"]
@@ -173,3 +174,34 @@ def test_ports_of_etcd_are_closed_to_strangers() -> None:
           context.wrap_socket(raw) as connection, pytest.raises(ssl.SSLError)):
         connection.sendall(b"GET /version HTTP/1.0\r\n\r\n")
         connection.recv(1000)
+
+
+def node(host: Any, name: str) -> Any:
+    """Return a node's spec."""
+    return json.loads(kubectl(host, f"get node {name} --output=json"))["spec"]
+
+
+def test_a_node_that_goes_is_drained_as_budgets_allow(host: Any) -> None:
+    """A budget keeps a pod where it is, an apply in between keeps the node, and force ends the pod."""
+    apply(host, (FILES / "budget.yaml").read_text())
+    blocked = host.run(f"{NODE} drain gateway-1 5")
+    assert blocked.rc == 1
+    assert "not drained after 5 s; pods on gateway-1: server" in blocked.stderr
+    assert node(host, "gateway-1")["unschedulable"]
+    for command, says, still in (("--check appoint", "changed", True), ("appoint", "changed", False),
+                                 ("--check appoint", "", False)):
+        assert host.check_output(f"echo gateway-1 | {NODE} {command}") == says
+        assert node(host, "gateway-1").get("unschedulable", False) is still
+    assert host.check_output(f"{NODE} drain gateway-1 60 force") == "changed"
+    assert node(host, "gateway-1")["unschedulable"]
+    assert host.run(f"{KUBECTL} --namespace=trial get pod server").rc == 1
+
+
+def test_a_node_is_forgotten_with_the_volumes_that_only_it_has(host: Any) -> None:
+    """Nobody waits for ever for a volume that has gone; the node itself is not asked."""
+    assert "home" in kubectl(host, "get persistentvolumes")
+    assert host.check_output(f"{NODE} drain kube-2 60") == "changed"
+    assert host.check_output(f"{NODE} forget kube-2") == "changed"
+    assert kubectl(host, "get nodes --output=name").split() == ["node/gateway-1", "node/kube-1"]
+    assert eventually(lambda: kubectl(host, "get persistentvolumes,persistentvolumeclaims --all-namespaces") == "")
+    assert host.check_output(f"{NODE} forget kube-2") == ""
