@@ -53,7 +53,7 @@ CAME = {
                "/etc/kubernetes with "),
     "gateway-1": ("unit containerd.service enabled active", "mount /run/containerd/"),
     "condor-1": ("package condor ", "account condor ", "group condor ", "unit condor.service enabled active"),
-    "xcache-1": ("unit xrootd@xcache.service enabled active", "port tcp "),
+    "xcache-1": ("unit xcache-proxy.timer enabled active", "port tcp *:1094 xrootd"),
     "dns-1": ("package bind9 ", "port udp ", "unit casa-registry.service enabled active"),
 }
 """Host -> how some of what is new on it begins, much of it no role's but a daemon's work."""
