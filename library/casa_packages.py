@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import time
 from dataclasses import asdict, dataclass, field
@@ -92,7 +93,9 @@ LISTS = Path("/var/lib/apt/lists")
 FRESH = 86400
 """Seconds for which the package lists are good."""
 APT = ("apt-get", "--assume-yes", "--quiet", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300",
-       "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold")
+       "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold",
+       # where no name server answers, apt asks again for each file: for an hour, as it is
+       "-o", "Acquire::Retries=1", "-o", "Acquire::EnableSrvRecords=false")
 # a package that came with us is needed by one that depends on it, not by one that would merely like to have it
 NEEDED = ("-o", "APT::AutoRemove::RecommendsImportant=false", "-o", "APT::AutoRemove::SuggestsImportant=false")
 ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "DEBIAN_PRIORITY": "critical", "LC_ALL": "C.UTF-8"}
@@ -181,7 +184,18 @@ class Debian:
         """Install packages; nothing goes for them."""
         if any(Path("/var/lib/dpkg/updates").iterdir()):  # a host that lost its power, and apt refuses to go on
             self.run("dpkg", "--configure", "--pending", "--force-confdef", "--force-confold")
+        self.ensure_names(self.run(*APT, "--print-uris", "install", *packages))
         self.run(*APT, "--no-remove", "install", *packages)
+
+    def ensure_names(self, uris: str) -> None:
+        """The mirrors that apt will ask have addresses, unless a proxy looks them up."""
+        if re.search('Proxy[^"]*"[^"]', self.run("apt-config", "dump", "Acquire")):
+            return
+        for name in sorted(set(re.findall("^'https?://(?:[^/@']*@)?([^/:']+)", uris, re.MULTILINE))):
+            try:
+                socket.getaddrinfo(name, None)
+            except OSError as error:
+                self._module.fail_json(msg=f"Temporary failure resolving '{name}': {error.strerror}")
 
     def automatic(self, packages: set[str]) -> list[str]:
         """Which of these packages apt would drop once nothing needs them."""

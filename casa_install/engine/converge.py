@@ -245,5 +245,6 @@ class Convergence:
         elif not outcome.ok:
             self.verdict.failures[phase.name] = explained(
                 outcome.failures, self.facility.target, self.workspace / f"{phase.name}.vault",
-                self.workspace / f"{phase.name}-aftermath", self.verdict.logs[phase.name])
+                self.workspace / f"{phase.name}-aftermath", self.verdict.logs[phase.name],
+                [host.name for host in self.facility.site.hosts])
         return outcome.changed

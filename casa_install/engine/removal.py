@@ -95,8 +95,9 @@ class Removal:
         if stopped:
             self.verdict.stopped[NAME] = self.step
         elif not outcome.ok:
+            answering = [host.name for host in self.facility.site.hosts if host.name not in farewell.silent]
             self.verdict.failures[NAME] = explained(outcome.failures, self.facility.target, variables,
-                                                    self.work / "aftermath", self.log)
+                                                    self.work / "aftermath", self.log, answering)
         if not stopped and (left := self._left_behind(farewell)):
             self.verdict.failures[NAME] = self.verdict.failures.get(NAME, []) + left
         self.verdict.logs[NAME] = self.log

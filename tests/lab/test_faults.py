@@ -251,7 +251,7 @@ def _met(lab: hosts.Lab, target: Target, faults: dict[str, Fault], folder: Path)
         outcome = playbook.run(target, [Play(folder / "play.yml")], variables, folder / "run", folder / "log",
                                Listener())
         print((folder / "log").read_text())
-        return explained(outcome.failures, target, variables, folder / "aftermath", folder / "log")
+        return explained(outcome.failures, target, variables, folder / "aftermath", folder / "log", list(HOSTS))
     finally:
         for host, fault in faults.items():
             ssh(lab, host, f"{fault.undone}; systemctl reset-failed", check=False)
@@ -269,13 +269,15 @@ def test_a_fault_is_explained(met: dict[str, list[Failure]], fault: Fault) -> No
 
 
 @pytest.fixture(scope="module", autouse=True)
-def lost(lab: hosts.Lab, target: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[list[Failure]]]:
+def lost(lab: hosts.Lab, target: Target,
+         tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[tuple[list[Failure], list[Failure]]]]:
     """What is told of a host that is shut down in the middle; ssh tries for a minute, so the rest goes on meanwhile."""
     with ThreadPoolExecutor(1) as pool:
         yield pool.submit(_lost, lab, target, tmp_path_factory.mktemp("lost"))
 
 
-def _lost(lab: hosts.Lab, target: Target, folder: Path) -> list[Failure]:
+def _lost(lab: hosts.Lab, target: Target, folder: Path) -> tuple[list[Failure], list[Failure]]:
+    """What is told by a playbook that worked on the host, and then by one that worked on another only."""
     stop = [sys.executable, "-m", "casa_install.rehearsal", "stop", "--name", lab.name, LOST]
     tasks = [{"name": "The host is shut down", "ansible.builtin.command": {"argv": stop}, "delegate_to": "localhost",
               "vars": {"ansible_python_interpreter": sys.executable}},
@@ -284,12 +286,22 @@ def _lost(lab: hosts.Lab, target: Target, folder: Path) -> list[Failure]:
     (folder / "play.yml").write_text(yaml.safe_dump([play]))
     variables = folder / "variables.json"
     variables.write_text("{}")
-    outcome = playbook.run(target, [Play(folder / "play.yml")], variables, folder / "run", folder / "log", Listener())
-    return explained(outcome.failures, target, variables, folder / "after", folder / "log")
+    other = {"name": "What needs it", "hosts": next(iter(HOSTS)), "gather_facts": False,
+             "tasks": [{"name": TASK, "ansible.builtin.command": {"cmd": "false"}}]}
+    (folder / "other.yml").write_text(yaml.safe_dump([other]))
+    told = []
+    for number, book in enumerate(("play.yml", "other.yml")):
+        outcome = playbook.run(target, [Play(folder / book)], variables, folder / f"run-{number}", folder / "log",
+                               Listener())
+        told.append(explained(outcome.failures, target, variables, folder / f"after-{number}", folder / "log",
+                              [*HOSTS, LOST]))
+    return told[0], told[1]
 
 
-def test_a_host_that_is_lost_in_the_middle_is_told_as_such(lost: Future[list[Failure]]) -> None:
-    failures = lost.result()
-    assert [(failure.host, failure.task, failure.unreachable) for failure in failures] == [(LOST, TASK, True)]
-    assert failures[0].explanation
-    assert failures[0].explanation.meaning == "the host no longer answers by ssh"
+def test_a_host_that_is_lost_in_the_middle_is_told_as_such(lost: Future[tuple[list[Failure], list[Failure]]]) -> None:
+    for failures, expected in zip(lost.result(), ([(LOST, TASK, True)],
+                                                  [(next(iter(HOSTS)), TASK, False), (LOST, "The host answers", True)]),
+                                  strict=True):
+        assert [(failure.host, failure.task, failure.unreachable) for failure in failures] == expected
+        assert failures[-1].explanation
+        assert failures[-1].explanation.meaning == "the host no longer answers by ssh"
