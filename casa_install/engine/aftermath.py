@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,8 +33,8 @@ def explained(failures: Sequence[Failure], target: Target, variables: Path, work
         play = Play(PLAYBOOK, {"circumstances_hosts": ",".join(asked), "circumstances_more": more,
                                "circumstances_others": others})
         outcome = playbook.run(target, [play], variables, workspace, log, Listener(), [_CIRCUMSTANCES])
-        known = {host: Circumstances.read(str(result["stdout"]), time.time())
-                 for (host, _), result in outcome.results.items()}
+        known = {host: Circumstances.read(str(result["stdout"]), outcome.received[host, task])
+                 for (host, task), result in outcome.results.items()}
         lost = [failure for failure in outcome.failures if failure.unreachable and failure.task == _ANSWER]
     return [replace(failure, explanation=explain(failure.message, known.get(failure.host, Circumstances()),
                                                  unreachable=failure.unreachable))
