@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -66,6 +67,8 @@ def spoilt(draw: st.DrawFn, text: str) -> bytes:
     return bytes(content)
 
 
+BREAK = re.compile(rb"\r\n|[\r\n]|\xc2\x85|\xe2\x80[\xa8\xa9]")
+"""Between lines, as YAML counts them."""
 DIGITS = "DIGITS"
 """Stands for a number of more digits than Python prints."""
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.binary(max_size=4),
@@ -90,7 +93,7 @@ def survive(ini: str | bytes, variables: str | bytes, file: str = "group_vars/al
         except InventoryErrors as refused:
             assert refused.problems
             for problem in refused.problems:
-                lines = problem.file.read_bytes().count(b"\n") + 1 if problem.file.is_file() else 1
+                lines = len(BREAK.split(problem.file.read_bytes())) if problem.file.is_file() else 1
                 assert problem.file.is_relative_to(folder)
                 assert 1 <= problem.line <= lines, problem
                 assert problem.message and problem.remedy
