@@ -199,6 +199,7 @@ def test_a_fresh_site_gets_what_was_announced_and_nothing_that_was_not_named(sit
 
 
 def test_on_a_converged_site_there_is_nothing_to_do(site: Site) -> None:
+    assert site.run("plan", "--only", PHASES).splitlines()[-1] == "There is nothing to do."
     planned = site.plan("--only", PHASES, closely=True)
     assert (planned.changes, planned.then) == (set(), {})
     assert site.apply("--only", PHASES) == set()
@@ -259,7 +260,8 @@ def test_extra_vars_overrule_the_inventory_in_this_run(site: Site) -> None:
     planned = site.plan("--only", "dns", "-e", word)
     assert f"+    forwarders {{ {NETWORK[2]}; }};" in planned.differences[*SETTINGS_TASK]
     (site.folder / "extra.yml").write_text(word.replace("=", ": "))
-    assert site.apply("--only", "dns", "-e", f"@{site.folder / 'extra.yml'}") == planned.changes
+    assert site.plan("--only", "dns", "-e", f"@{site.folder / 'extra.yml'}").changes == planned.changes
+    assert site.apply("--only", "dns", "-e", word) == planned.changes
     back = site.plan("--only", "dns")
     assert f"-    forwarders {{ {NETWORK[2]}; }};" in back.differences[*SETTINGS_TASK]
     assert site.apply("--only", "dns") == back.changes == planned.changes
@@ -273,6 +275,7 @@ def test_check_of_an_apply_is_a_plan_and_diff_shows_differences(site: Site) -> N
     for said in (checked, told):
         assert "changes pool-1: BIND's settings are in place" in said
     assert ("forwarders {" in checked, "forwarders {" in told) == (False, True)
+    assert told == site.run("plan", "--only", "dns", "-e", word)
 
 
 def test_limit_works_on_these_hosts_and_marks_no_other(site: Site) -> None:
@@ -287,7 +290,9 @@ def test_limit_works_on_these_hosts_and_marks_no_other(site: Site) -> None:
 
 
 def test_tags_and_skip_tags_choose_phases(site: Site) -> None:
-    assert set(site.plan("--only", PHASES, "--skip-tags", "condor,base").rows) == {"dns", "registry"}
+    assert set(site.plan("--tags", "dns,registry").rows) == {"dns", "registry"}
+    rows = site.plan("--only", PHASES, "--skip-tags", "condor,base").rows
+    assert set(rows) == {"dns", "registry"}
     site.apply("--tags", "registry,dns", "--skip-tags", "registry")
     assert site.newest("select name from phase where run = (select max(id) from run)") == {("dns",)}
 
