@@ -94,7 +94,7 @@ FRESH = 86400
 """Seconds for which the package lists are good."""
 APT = ("apt-get", "--assume-yes", "--quiet", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300",
        "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold",
-       # where no name server answers, apt asks again for each file: for an hour, as it is
+       # where no name server answers, apt asks again for each file, for a quarter of an hour and more
        "-o", "Acquire::Retries=1", "-o", "Acquire::EnableSrvRecords=false")
 # a package that came with us is needed by one that depends on it, not by one that would merely like to have it
 NEEDED = ("-o", "APT::AutoRemove::RecommendsImportant=false", "-o", "APT::AutoRemove::SuggestsImportant=false")

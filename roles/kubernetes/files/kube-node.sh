@@ -306,6 +306,11 @@ clean() {
 
 command=${1:?one of init, authority, check, invite, join, appoint, drain, forget, clean}
 shift
+# no command that would change something all the same
+if [ -n "$checking" ] && [[ $command != @(init|check|appoint) ]]; then
+  say "--check is not for $command"
+  exit 2
+fi
 case $command in
   init | authority | check | invite | join | appoint | drain | forget) "$command" "$@" ;;
   clean)
