@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -81,6 +82,10 @@ EXAMPLES = r"""
 RETURN = r"""
 claimed: {description: Whether the role had a claim on this host before the task., returned: always, type: bool}
 installed: {description: Packages of the role's that are on the host after the task., returned: always, type: list}
+untouched:
+  description: Whether packages of the role's were missing before the task, and none of what came with us was unpacked.
+  returned: always
+  type: bool
 staying: {description: At removal those that came with us and that others need., returned: always, type: list}
 record:
   description: Packages and accounts that were not there and come now, each with kind, name and what was there before.
@@ -98,6 +103,8 @@ APT = ("apt-get", "--assume-yes", "--quiet", "--no-install-recommends", "-o", "D
        "-o", "Acquire::Retries=1", "-o", "Acquire::EnableSrvRecords=false")
 # a package that came with us is needed by one that depends on it, not by one that would merely like to have it
 NEEDED = ("-o", "APT::AutoRemove::RecommendsImportant=false", "-o", "APT::AutoRemove::SuggestsImportant=false")
+ABSENT = ("not-installed", "config-files")
+"""dpkg's words for a package of which no file but its settings is there."""
 ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "DEBIAN_PRIORITY": "critical", "LC_ALL": "C.UTF-8"}
 
 
@@ -127,6 +134,11 @@ class Record:
         """Put it on the host; without a role that has a claim there is none."""
         with casa_record.alone():
             casa_record.write(RECORD, asdict(self) if self.roles else {})
+
+    def untouched(self, names: Iterable[str], states: dict[str, str]) -> bool:
+        """Whether some of these packages are missing, and dpkg has not begun with any that comes with us."""
+        begun = {name for name, state in states.items() if state not in ABSENT}
+        return not begun.issuperset(names) and begun.isdisjoint(set(names) & set(self.ours))
 
     def things(self) -> set[tuple[str, str]]:
         """Kind and name of all that came with us."""
@@ -223,7 +235,7 @@ def claim(module: AnsibleModule, debian: Debian, record: Record) -> list[str]:
     if missing:
         debian.refresh()
         coming = {package for package in debian.simulated("install", *missing)
-                  if states.get(package, "not-installed") in ("not-installed", "config-files")}
+                  if states.get(package, "not-installed") in ABSENT}
     kept = {package for package in coming - set(record.ours) if states.get(package) == "config-files"}
     account = module.params["account"]
     if account and role not in record.roles and account not in accounts() | groups():
@@ -318,6 +330,7 @@ def run(module: AnsibleModule) -> None:
     record, debian = Record.read(), Debian(module)
     known = record.things()
     claimed = role in record.roles
+    untouched = record.untouched(module.params["name"], debian.states())
     difference: Difference = ([], [])
     if state == "claimed":
         claim(module, debian, record)
@@ -333,7 +346,7 @@ def run(module: AnsibleModule) -> None:
     coming = record.things() - known
     asked = {*module.params["name"], *record.roles.get(role, ())}
     before, after = ("".join(f"{line}\n" for line in lines) for lines in difference)
-    module.exit_json(changed=before != after, claimed=claimed,
+    module.exit_json(changed=before != after, claimed=claimed, untouched=untouched,
                      diff={"before": before, "after": after} if module._diff else {},
                      staying=record.roles.get(role, []) if state == "absent" else [],
                      installed=sorted(name for name in asked if states.get(name) == "installed"),

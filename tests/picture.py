@@ -24,6 +24,7 @@ LEFT_OUT = (
     "etc/condor/hostcert.pem", "etc/condor/hostkey.pem", "etc/condor/trust_domain_ca", "etc/bind/rndc.key",  # random
     "var/spool/condor/", "var/spool/xrootd/",  # queues, addresses and process numbers of daemons
     "var/lib/docker/", "var/lib/containerd/", "etc/docker/key.json",  # what docker keeps for itself, with random names
+    "etc/ld.so.cache",  # in the order of folders on disk; what it names is compared
 )
 """Paths, or how they begin, that two installations do not make alike."""
 RECORDS = ("var/lib/casa-install/files.json", "var/lib/casa-install/packages.json",
@@ -53,6 +54,7 @@ def of_host(lab: Lab, host: str) -> dict[str, str]:
                 if seen != (_file(lower / short, names) if os.path.lexists(lower / short) else "absent"):
                     found[f"/{short}"] = seen
     found |= dict.fromkeys(remains.of_software(lab.name, host), "software")
+    found |= dict.fromkeys(map(str.strip, ssh(lab, host, "ldconfig -p").splitlines()[1:]), "library")
     for kind, state in (("units", "running"), ("units", "failed"), ("unit-files", "enabled")):
         options = f"--plain --no-legend --type=service,timer,socket --state={state}"
         listed = ssh(lab, host, f"systemctl list-{kind} {options}")
