@@ -14,18 +14,17 @@ from typing import Any
 
 from casa_install.credentials import Credentials
 from casa_install.credentials.vault import write_private
-from casa_install.rolevars import cilium, containerd, kubernetes, storage
+from casa_install.rolevars import cilium, containerd, kubernetes
 from casa_install.site.model import Host, Settings, Site
 from casa_install.supply import Supply, cache_directory
 
 PROGRAMS = ("kubernetes", "containerd", "helm", "cilium")
 IMAGES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd", "coredns", "pause", "cilium",
-          "cilium-operator", "local-path-provisioner", "toolbox")
+          "cilium-operator", "toolbox")
 HOSTS = (
     Host(name="kube-1", address=IPv4Address("10.91.9.11"), groups=("kube_control",)),
-    Host(name="kube-2", address=IPv4Address("10.91.9.12"), groups=("kube_workers",)),
-    Host(name="gateway-1", address=IPv4Address("10.91.9.13"), groups=("gateway",)),
-    Host(name="store", address=IPv4Address("10.91.9.14"), groups=("dns", "registry")),
+    Host(name="gateway-1", address=IPv4Address("10.91.9.12"), groups=("gateway",)),
+    Host(name="store", address=IPv4Address("10.91.9.13"), groups=("dns", "registry")),
 )
 
 
@@ -73,8 +72,8 @@ def main() -> None:
         supply.push(IMAGES, f"{made.one('registry').address}:5000", credentials.ca_certificate)
         return
     supply.ensure(PROGRAMS, print)
-    variables = scenario(made, credentials)
-    for role in (containerd, kubernetes, cilium, storage):
+    variables = scenario(made, credentials) | {"scenario_toolbox": supply.image("toolbox")}
+    for role in (containerd, kubernetes, cilium):
         variables |= role.variables(made, supply, credentials)
     write_private(folder / "variables.json", json.dumps(variables).encode())
 

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
 from testinfra.host import Host
+
+EPHEMERAL = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
+STORE = "/etc/ssl/certs"
 
 
 def fetch(host: Host, name: str, port: int) -> int:
@@ -22,3 +30,23 @@ def test_trust(host: Host, name: str, port: int, status: int) -> None:
 
 def test_clock_is_left_to_the_machine(host: Host) -> None:
     assert not host.package("chrony").is_installed
+
+
+def store(host: Host) -> str:
+    """Every link of the trust store with its target, and how many certificates are in its bundle."""
+    return str(host.check_output(f"cd {STORE} && find . -type l -printf '%%p %%l\\n' | sort; "
+                                 "grep --count 'BEGIN CERTIFICATE' ca-certificates.crt; ls"))
+
+
+def test_an_interrupted_update_of_the_store_is_mended(host: Host) -> None:
+    """What a host has that was lost while the store was made: links by name, none by hash, half a bundle beside."""
+    before = store(host)
+    host.check_output(f"cd {STORE} && cp ca-certificates.crt ca-certificates.crt.new && "
+                      "rm \"$(openssl x509 -noout -hash -in casa-install-0123456789abcdef.pem).0\"")
+    variables = {"base_keeps_time": False, "base_certificates": {
+        "casa-install-0123456789abcdef.crt": (EPHEMERAL / "site.pem").read_text()}}
+    done = subprocess.run(["ansible", "base-1", "-i", os.environ["MOLECULE_INVENTORY_FILE"], "-m", "include_role",
+                           "-a", "name=base", "-e", json.dumps(variables)],
+                          capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert store(host) == before
