@@ -25,6 +25,8 @@ def things(action: str, result: Mapping[str, Any]) -> Iterator[Thing]:
     for single in singles(result):
         for thing in single.get("record") or ():
             yield thing["kind"], thing["name"], thing["before"]
+        for made in single.get("objects") or ():
+            yield _object(made)
         if action == CLUSTER:
             yield from _objects(single)
 
@@ -35,9 +37,13 @@ def _objects(single: Mapping[str, Any]) -> Iterator[Thing]:
     for each in applied.get("results", [single]):
         made = each.get("result") or {}
         if each.get("changed") and each.get("method") != "delete" and "metadata" in made:
-            about = made["metadata"]
-            name = "/".join(filter(None, (about.get("namespace"), about["name"])))
-            yield made["kind"], name, "" if _is_new(about) else made["kind"]
+            yield _object(made)
+
+
+def _object(made: Mapping[str, Any]) -> Thing:
+    about = made["metadata"]
+    name = "/".join(filter(None, (about.get("namespace"), about["name"])))
+    return made["kind"], name, "" if _is_new(about) else made["kind"]
 
 
 def _is_new(about: Mapping[str, Any]) -> bool:

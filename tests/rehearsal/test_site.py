@@ -64,6 +64,9 @@ def test_the_journal_has_what_came_to_each_host_whoever_made_it() -> None:
     assert {(host, beginning) for host, beginnings in CAME.items() for beginning in beginnings
             if not any(line.startswith(f"+ {beginning}") for line in found[host])} == set()
     assert any(line.startswith("~ kernel setting net.ipv4.") for line in found["kube-1"])
+    with closing(sqlite3.connect(STATE / "journal.sqlite")) as journal:
+        objects = set(journal.execute("select kind, name, before from made where phase = 'traefik'"))
+    assert {("Namespace", "casa-gateway", ""), ("Secret", "casa-routes/hub-tls", "")} <= objects
     with closing(Facility.open(INVENTORY)) as facility:
         assert found.keys() == {host.name for host in facility.site.hosts}
         told = [line for lines in found.values() for line in lines]

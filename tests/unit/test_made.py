@@ -33,6 +33,8 @@ OLD = applied("Deployment", "hub", namespace="casa-hub", since="09:05")
     (CLUSTER, applied("Namespace", "casa-hub", changed=False), []),
     (CLUSTER, applied("Namespace", "casa-hub", method="delete"), []),
     (CLUSTER, {"changed": True, "censored": "hidden"}, []),
+    ("casa_objects", {"objects": [NEW["result"], OLD["result"]]},
+     [("Namespace", "casa-hub", ""), ("Deployment", "casa-hub/hub", "Deployment")]),
     ("another.module", NEW, []),
     ("ansible.builtin.command", {"changed": True, "results": ["a word"]}, []),
 ])
