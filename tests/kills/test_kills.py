@@ -44,6 +44,7 @@ class Site:
         self.lab = self.facility.lab
         self.running: subprocess.Popen[str] | None = None
         self.began = 0.0
+        self.earlier = 0
         self.seconds = 0.0
         self.undisturbed: Picture = {}
 
@@ -54,6 +55,7 @@ class Site:
 
     def start(self) -> None:
         """Begin an apply."""
+        self.earlier = self.newest() if (self.folder / ".casa" / "journal.sqlite").exists() else 0
         self.running = subprocess.Popen(small_site.command(self.folder, "apply"), env=self.environment, text=True,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.began = time.monotonic()
@@ -95,10 +97,15 @@ class Site:
             rows = journal.execute("select name, outcome, max(run) from phase group by name").fetchall()
         return [name for name, outcome, _ in rows if outcome not in ("converged", "unchanged")]
 
-    def changed(self) -> set[tuple[str, str, str]]:
-        """Phase, host and task of all that the newest run has changed so far."""
+    def newest(self) -> int:
+        """Number of the newest run that the journal knows."""
         with closing(sqlite3.connect(self.folder / ".casa" / "journal.sqlite")) as journal:
-            return set(journal.execute("select phase, host, task from change where run = (select max(id) from run)"))
+            return int(journal.execute("select coalesce(max(id), 0) from run").fetchone()[0])
+
+    def changed(self) -> set[tuple[str, str, str]]:
+        """Phase, host and task of all that the run begun last has changed so far; it is not in the journal at once."""
+        with closing(sqlite3.connect(self.folder / ".casa" / "journal.sqlite")) as journal:
+            return set(journal.execute("select phase, host, task from change where run > ?", [self.earlier]))
 
     def set(self, old: str, new: str) -> None:
         """Another text in the inventory."""
