@@ -62,7 +62,7 @@ def trial(host: Any) -> Iterator[None]:
     """A server on the gateway behind the public address, and a volume that only the gateway has."""
     variables = json.loads((Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "variables.json").read_text())
     apply(host, (FILES / "trial.yaml").read_text().replace("TOOLBOX", variables["scenario_toolbox"]))
-    kubectl(host, "--namespace=trial wait --for=condition=Ready pod/server --timeout=240s")
+    kubectl(host, "--namespace=trial wait --for=condition=Ready pod/server pod/guest --timeout=240s")
     yield
     kubectl(host, "delete namespace trial --timeout=60s")
 
@@ -172,6 +172,7 @@ def test_a_node_that_goes_is_drained_as_budgets_allow(host: Any) -> None:
     blocked = host.run(f"{NODE} drain gateway-1 5")
     assert blocked.rc == 1
     assert "not drained after 5 s; pods on gateway-1: server" in blocked.stderr
+    assert host.run(f"{KUBECTL} --namespace=trial get pod guest").rc == 1, "no budget holds it"
     assert node(host, "gateway-1")["unschedulable"]
     for command, says, still in (("--check appoint", "changed", True), ("appoint", "changed", False),
                                  ("--check appoint", "", False)):
@@ -185,6 +186,7 @@ def test_a_node_that_goes_is_drained_as_budgets_allow(host: Any) -> None:
 def test_a_node_is_forgotten_with_the_volumes_that_only_it_has(host: Any) -> None:
     """Nobody waits for ever for a volume that has gone; the node itself is not asked."""
     assert "trial/home" in kubectl(host, "get persistentvolumes")
+    assert host.check_output(f"{NODE} drain gateway-1 60") == "changed"
     assert host.check_output(f"{NODE} forget gateway-1") == "changed"
     assert kubectl(host, "get nodes --output=name").split() == ["node/kube-1"]
     assert eventually(lambda: kubectl(host, "get persistentvolumes,persistentvolumeclaims --all-namespaces") == "")
