@@ -223,11 +223,10 @@ def refuse_foreign(module: AnsibleModule, debian: Debian, record: Record) -> Non
                              f"take it over: {module.params['remedy']}")
 
 
-def claim(module: AnsibleModule, debian: Debian, record: Record) -> list[str]:
+def claim(module: AnsibleModule, debian: Debian, record: Record, states: dict[str, str]) -> list[str]:
     """Record what will come with the role's packages; returns those that are missing."""
     role, names = module.params["role"], set(module.params["name"])
     refuse_foreign(module, debian, record)
-    states = debian.states()
     missing = sorted(name for name in names if states.get(name) != "installed")
     if module.check_mode:
         return missing
@@ -247,9 +246,9 @@ def claim(module: AnsibleModule, debian: Debian, record: Record) -> list[str]:
     return missing
 
 
-def ensure_present(module: AnsibleModule, debian: Debian, record: Record) -> Difference:
+def ensure_present(module: AnsibleModule, debian: Debian, record: Record, states: dict[str, str]) -> Difference:
     """The packages are there."""
-    missing = claim(module, debian, record)
+    missing = claim(module, debian, record, states)
     # came for the sake of another role's package, and would go with it
     automatic = debian.automatic(set(module.params["name"]) & set(record.ours))
     if not module.check_mode:
@@ -278,11 +277,10 @@ def foreseen(debian: Debian, record: Record, own: set[str], others: set[str]) ->
                   | (remains & ours - set(record.settings)))
 
 
-def ensure_absent(module: AnsibleModule, debian: Debian, record: Record) -> Difference:
+def ensure_absent(module: AnsibleModule, debian: Debian, record: Record, states: dict[str, str]) -> Difference:
     """What came with this role alone is gone."""
     role = module.params["role"]
     others = record.wanted_by_others(role)
-    states = debian.states()
     own = {name for name in record.roles[role] if name in record.ours and states.get(name) == "installed"} - others
     if module.check_mode:
         return foreseen(debian, record, own, others), []
@@ -330,14 +328,15 @@ def run(module: AnsibleModule) -> None:
     record, debian = Record.read(), Debian(module)
     known = record.things()
     claimed = role in record.roles
-    untouched = record.untouched(module.params["name"], debian.states())
+    states = debian.states()
+    untouched = record.untouched(module.params["name"], states)
     difference: Difference = ([], [])
     if state == "claimed":
-        claim(module, debian, record)
+        claim(module, debian, record, states)
     elif state == "present":
-        difference = ensure_present(module, debian, record)
+        difference = ensure_present(module, debian, record, states)
     elif claimed and state == "absent":
-        difference = ensure_absent(module, debian, record)
+        difference = ensure_absent(module, debian, record, states)
     elif claimed and not module.check_mode:
         del record.roles[role]
         record.accounts.pop(role, None)

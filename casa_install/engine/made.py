@@ -7,7 +7,8 @@ from typing import Any
 
 Thing = tuple[str, str, str]
 """Kind and name of what was made, and the kind or value of what was there before, empty for nothing."""
-CLUSTER = "kubernetes.core.k8s"
+CLUSTER, NAMED = "kubernetes.core.k8s", "casa_objects"
+"""Modules that make objects of the cluster, or tell of them."""
 MANAGER = "casa-install"
 """In whose name the roles apply objects."""
 
@@ -25,8 +26,9 @@ def things(action: str, result: Mapping[str, Any]) -> Iterator[Thing]:
     for single in singles(result):
         for thing in single.get("record") or ():
             yield thing["kind"], thing["name"], thing["before"]
-        for made in single.get("objects") or ():
-            yield _object(made)
+        if action == NAMED:
+            for made in single.get("objects") or ():
+                yield _object(made)
         if action == CLUSTER:
             yield from _objects(single)
 

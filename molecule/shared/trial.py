@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -59,13 +58,3 @@ def trial(facility: Facility, namespace: str) -> Iterator[Trial]:
             yield made
         finally:
             made.kubectl("delete", "namespace", namespace)
-
-
-def eventually(what: Callable[[], bool], seconds: float = 60) -> bool:
-    """Whether it becomes true in time."""
-    deadline = time.monotonic() + seconds
-    while not what():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.5)
-    return True

@@ -35,6 +35,7 @@ OLD = applied("Deployment", "hub", namespace="casa-hub", since="09:05")
     (CLUSTER, {"changed": True, "censored": "hidden"}, []),
     ("casa_objects", {"objects": [NEW["result"], OLD["result"]]},
      [("Namespace", "casa-hub", ""), ("Deployment", "casa-hub/hub", "Deployment")]),
+    ("another.module", {"objects": [NEW["result"]]}, []),
     ("another.module", NEW, []),
     ("ansible.builtin.command", {"changed": True, "results": ["a word"]}, []),
 ])

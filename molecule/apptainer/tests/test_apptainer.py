@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import time
-from pathlib import Path
 from typing import Any
 
 import pytest
+from on_hosts import converge, wait
 from testinfra.utils.ansible_runner import AnsibleRunner
 
 IMAGES = "/var/lib/casa/images"
-EPHEMERAL = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 RUNNER = AnsibleRunner(os.environ["MOLECULE_INVENTORY_FILE"])
 
 JOB = """universe = container
@@ -36,21 +33,8 @@ def host() -> Any:
 
 def converge_worker(tag: str) -> None:
     """Run the phase for the worker image as if the image's tag were this."""
-    for role in ("apptainer", "condor"):
-        done = subprocess.run(
-            ["ansible", "exec-1", "-i", os.environ["MOLECULE_INVENTORY_FILE"], "-m", "include_role",
-             "-a", f"name={role} tasks_from=worker", "-e", f"@{EPHEMERAL / 'variables.json'}",
-             "-e", f"apptainer_image=registry.casa.test:5000/casa/worker:{tag}", "-e", f"condor_worker_image={tag}"],
-            capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stdout + done.stderr
-
-
-def wait(host: Any, command: str, expected: str, seconds: float = 60) -> None:
-    """Wait until a command's output is this."""
-    deadline = time.monotonic() + seconds
-    while (said := host.run(command).stdout.strip()) != expected:
-        assert time.monotonic() < deadline, f"{command}: {said!r} instead of {expected!r}"
-        time.sleep(0.5)
+    converge("exec-1", "apptainer", "worker", apptainer_image=f"registry.casa.test:5000/casa/worker:{tag}")
+    converge("exec-1", "condor", "worker", condor_worker_image=tag)
 
 
 def start_job(host: Any, seconds: int) -> str:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-from pathlib import Path
-
 import pytest
+from on_hosts import FOLDER, converge
 from testinfra.host import Host
 
-EPHEMERAL = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 STORE = "/etc/ssl/certs"
 
 
@@ -43,10 +38,6 @@ def test_an_interrupted_update_of_the_store_is_mended(host: Host) -> None:
     before = store(host)
     host.check_output(f"cd {STORE} && cp ca-certificates.crt ca-certificates.crt.new && "
                       "rm \"$(openssl x509 -noout -hash -in casa-install-0123456789abcdef.pem).0\"")
-    variables = {"base_keeps_time": False, "base_certificates": {
-        "casa-install-0123456789abcdef.crt": (EPHEMERAL / "site.pem").read_text()}}
-    done = subprocess.run(["ansible", "base-1", "-i", os.environ["MOLECULE_INVENTORY_FILE"], "-m", "include_role",
-                           "-a", "name=base", "-e", json.dumps(variables)],
-                          capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    converge("base-1", "base", known=False, base_keeps_time=False, base_certificates={
+        "casa-install-0123456789abcdef.crt": (FOLDER / "site.pem").read_text()})
     assert store(host) == before

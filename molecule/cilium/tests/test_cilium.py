@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from trial import Trial, eventually, trial
+from on_hosts import eventually
+from trial import Trial, trial
 
 from casa_install.facility import Facility
 
@@ -50,6 +51,13 @@ def test_pods_talk_across_nodes(pods: Trial) -> None:
     address = pods.kubectl("get", "pod", "server", "--output=jsonpath={.status.podIP}")
     for target, port in ((address, 8080), ("server", 80), ("server.trial-cilium.svc.cluster.local", 80)):
         assert eventually(lambda at=target, on=port: answer(pods, at, on) == TEXT), target
+
+
+@pytest.mark.parametrize("name", ["hub.{domain}", "xcache", "kubernetes.default.svc.cluster.local"])
+def test_pods_of_users_nodes_resolve(pods: Trial, facility: Facility, name: str) -> None:
+    """The site's names, the bare alias, and the cluster's own."""
+    asked = name.format(domain=facility.site.settings.domain)
+    assert pods.kubectl("exec", "user", "--", "sh", "-c", f"ping -c 1 -W 1 {asked} || true").startswith("PING ")
 
 
 def test_policies_are_enforced(pods: Trial) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import os
-import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+from on_hosts import FOLDER, converge, eventually
 from testinfra.utils.ansible_runner import AnsibleRunner
 
 from casa_install.credentials import idtokens
@@ -28,8 +27,7 @@ EVERYTHING = ("READ", "WRITE", "DAEMON", "ADMINISTRATOR", "ADVERTISE_STARTD", "A
 
 def variables() -> dict[str, Any]:
     """What the roles were given."""
-    path = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "variables.json"
-    loaded: dict[str, Any] = json.loads(path.read_text())
+    loaded: dict[str, Any] = json.loads((FOLDER / "variables.json").read_text())
     return loaded
 
 
@@ -235,13 +233,8 @@ request_memory = 200
 should_transfer_files = YES
 queue
 """)
-    held = wait_for(access, cluster, 5)
     # a job that is still being spooled is held too, with code 16
-    deadline = time.monotonic() + 60
-    while held.get("HoldReasonCode") != 34 and time.monotonic() < deadline:
-        time.sleep(0.5)
-        held = ad(access, cluster)
-    assert held["HoldReasonCode"] == 34, held.get("HoldReason")
+    assert eventually(lambda: ad(access, cluster).get("HoldReasonCode") == 34), ad(access, cluster)
     run("alice", f"condor_rm {cluster}")
 
 
@@ -273,21 +266,13 @@ def test_dask_workers_leave_nothing(run: As, place: Any, access: Any) -> None:
     short = VANILLA.replace("300", "3")
     cluster = submit(run, place, "alice", f'{short}+CoffeaCasaWorkerType = "dask"\nqueue\n')
     assert ad(access, cluster)["TransferOutput"] == ""
-    deadline = time.monotonic() + 60
-    while ad(access, cluster):
-        assert time.monotonic() < deadline, "the job stays in the queue"
-        time.sleep(0.5)
+    assert eventually(lambda: ad(access, cluster) == {}), "the job stays in the queue"
 
 
 def converge_users(*names: str) -> None:
     """Run the role on the access point as if these were the site's users."""
     given = {name: number for name, number in variables()["condor_users"].items() if name in names}
-    path = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "variables.json"
-    done = subprocess.run(
-        ["ansible", "condor-1", "-i", os.environ["MOLECULE_INVENTORY_FILE"], "-m", "include_role", "-a", "name=condor",
-         "-e", f"@{path}", "-e", json.dumps({"condor_users": given})],
-        capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
+    converge("condor-1", "condor", condor_users=given)
 
 
 def test_users_come_and_go(run: As, place: Any, access: Any) -> None:
@@ -309,8 +294,5 @@ def test_users_come_and_go(run: As, place: Any, access: Any) -> None:
 def test_pool_comes_back_after_the_manager(access: Any) -> None:
     """Execute points report to a manager that was restarted within seconds."""
     access.check_output("systemctl restart condor")
-    deadline = time.monotonic() + 60
-    while set(access.run("condor_status -autoformat Machine").stdout.split()) != {
-            f"exec-1.{DOMAIN}", f"exec-2.{DOMAIN}"}:
-        assert time.monotonic() < deadline, "execute points are missing after a minute"
-        time.sleep(1)
+    points = {f"exec-1.{DOMAIN}", f"exec-2.{DOMAIN}"}
+    assert eventually(lambda: set(access.run("condor_status -autoformat Machine").stdout.split()) == points)

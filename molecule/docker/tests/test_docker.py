@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 from casa_notebook.dask_defaults import universe
+from on_hosts import converge, wait
 from testinfra.utils.ansible_runner import AnsibleRunner
 
 IMAGE = "registry.casa.test:5000/casa/worker"
 HOME = "/srv/alice"
-EPHEMERAL = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 RUNNER = AnsibleRunner(os.environ["MOLECULE_INVENTORY_FILE"])
 
 
@@ -26,21 +23,8 @@ def host() -> Any:
 
 def converge_worker(tag: str) -> None:
     """Run the phase for the worker image as if the image's tag were this."""
-    for role in ("docker", "condor"):
-        done = subprocess.run(
-            ["ansible", "exec-1", "-i", os.environ["MOLECULE_INVENTORY_FILE"], "-m", "include_role",
-             "-a", f"name={role} tasks_from=worker", "-e", f"@{EPHEMERAL / 'variables.json'}",
-             "-e", f"docker_image={IMAGE}:{tag}", "-e", f"condor_worker_image={tag}"],
-            capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stdout + done.stderr
-
-
-def wait(host: Any, command: str, expected: str, seconds: float = 90) -> None:
-    """Wait until a command's output is this."""
-    deadline = time.monotonic() + seconds
-    while (said := host.run(command).stdout.strip()) != expected:
-        assert time.monotonic() < deadline, f"{command}: {said!r} instead of {expected!r}"
-        time.sleep(0.5)
+    converge("exec-1", "docker", "worker", docker_image=f"{IMAGE}:{tag}")
+    converge("exec-1", "condor", "worker", condor_worker_image=tag)
 
 
 def submit(host: Any, script: str, tag: str = "one") -> str:
@@ -83,6 +67,13 @@ def test_only_daemons_use_docker(host: Any) -> None:
     assert host.run("runuser -u casa-slot1 -- docker ps").rc != 0
 
 
+def test_memory_is_limited(host: Any) -> None:
+    """A job that takes more than it asked for is stopped and held."""
+    cluster = submit(host, "exec /bin/busybox tail /dev/zero")
+    wait(host, f"condor_q {cluster} -autoformat HoldReasonCode", "34")
+    host.check_output(f"condor_rm {cluster}")
+
+
 def test_network_of_the_host_is_left_alone(host: Any) -> None:
     """No bridge, no rule of docker, and the host forwards what it did before."""
     assert host.run("ip link show docker0").rc != 0
@@ -120,14 +111,6 @@ def test_jobs_have_no_privileges(host: Any) -> None:
     wait(host, "docker ps --all --quiet | wc --lines", "0")
 
 
-def test_memory_is_limited(host: Any) -> None:
-    """A job that takes more than it asked for is stopped and held, and its slot comes back."""
-    cluster = submit(host, "exec /bin/busybox tail /dev/zero")
-    wait(host, f"condor_q {cluster} -autoformat HoldReasonCode", "34")
-    host.check_output(f"condor_rm {cluster}")
-    wait(host, "condor_status -constraint PartitionableSlot -autoformat Cpus", "2", 180)
-
-
 def test_image_stays_when_jobs_end(host: Any) -> None:
     """HTCondor does not clean up: the next job would fetch everything again."""
     assert host.run(f"docker image inspect {IMAGE}:one").rc == 0
@@ -156,6 +139,11 @@ def test_image_changes_under_running_jobs(host: Any) -> None:
     converge_worker("two")
     assert host.check_output(images, IMAGE).split() == ["two"]
     converge_worker("one")
+
+
+def test_slots_come_back(host: Any) -> None:
+    """That of the job which took too much memory, too; HTCondor gives its starter a minute to end."""
+    wait(host, "condor_status -constraint PartitionableSlot -autoformat Cpus", "2", 180)
 
 
 def test_execute_point_starts_after_docker(host: Any) -> None:

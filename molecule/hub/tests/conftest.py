@@ -1,13 +1,6 @@
 """The shared rehearsal, opened for tests."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[3]))
-sys.path.insert(0, str(Path(__file__).parents[2] / "shared"))
-
 from on_facility import context, facility
 
 from casa_install.verify.context import Context

@@ -6,14 +6,14 @@ import json
 import os
 import socket
 import ssl
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from on_hosts import eventually
 
 FILES = Path(__file__).parent
 PUBLIC = "10.91.9.200"
@@ -36,16 +36,6 @@ def kubectl(host: Any, arguments: str) -> str:
     result = host.run(f"{KUBECTL} {arguments}")
     assert result.rc == 0, result.stderr
     return str(result.stdout)
-
-
-def eventually(what: Callable[[], bool], seconds: float = 30) -> bool:
-    """Return whether it becomes true in time."""
-    deadline = time.monotonic() + seconds
-    while not what():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.5)
-    return True
 
 
 def outside() -> str:

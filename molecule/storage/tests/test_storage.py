@@ -53,8 +53,8 @@ def volumes(facility: Facility) -> Iterator[Trial]:
                 made.on(node, "rm", "--recursive", folder)
 
 
-def test_a_user_writes_a_volume(volumes: Trial) -> None:
-    """It is the group's, is kept, and what the user writes lies on the user's node."""
+def test_a_user_writes_a_volume(volumes: Trial, facility: Facility) -> None:
+    """It is the group's, is kept, and what the user writes lies on the node for users that runs the pod."""
     assert volumes.kubectl("exec", "first", "--", "stat", "-c", "%a %u:%g", "/data").strip() == f"2770 0:{GROUP}"
     volumes.kubectl("exec", "first", "--", "sh", "-c", "echo kept > /data/file")
     (volume,) = of_claims(volumes)
@@ -62,6 +62,7 @@ def test_a_user_writes_a_volume(volumes: Trial) -> None:
     assert volume["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
     node, folder = place(volume)
     assert node == volumes.kubectl("get", "pod", "first", "--output=jsonpath={.spec.nodeName}")
+    assert node in [host.name for host in facility.site.group("kube_workers")]
     assert volumes.on(node, "stat", "--format=%u:%g %s", f"{folder}/file") == f"{USER}:{GROUP} 5"
 
 

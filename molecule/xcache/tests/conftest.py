@@ -7,7 +7,6 @@ import datetime as dt
 import json
 import os
 import shlex
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,13 +16,10 @@ from typing import Any
 import jwt
 import pytest
 import testinfra
+from casa_hub.credentials.tokens import MACAROON_ACTIVITY, MACAROON_PATH
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from pymacaroons import Macaroon
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "images" / "hub"))
-
-from casa_hub.credentials.tokens import MACAROON_ACTIVITY, MACAROON_PATH
 
 FOLDER = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 VARIABLES: dict[str, Any] = json.loads((FOLDER / "variables.json").read_text())
