@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from casa_install import init, preflight, verify
+from casa_install import init, mishaps, preflight, verify
 from casa_install.credentials import VaultError
 from casa_install.diagnose.verb import diagnose
 from casa_install.dryrun import verb as dryrun
@@ -61,6 +61,10 @@ def run(options: argparse.Namespace) -> int:
     except (LockedError, RehearsalError, VaultError, SelectionError) as error:
         errors.print(str(error), markup=False, soft_wrap=True)
         return REFUSED
+    except Exception as error:  # an admin reads what to do, never a traceback
+        for line in mishaps.told(error, options.inventory.resolve().parent / ".casa" / "journal.sqlite"):
+            errors.print(line, markup=False, soft_wrap=True)
+        return FAILED
 
 
 def _journal(facility: Facility) -> Journal:
