@@ -51,18 +51,21 @@ def parser() -> argparse.ArgumentParser:
                                "the site is not verified")
             which.add_argument("--only", type=phases.all_named, metavar="PHASE[,PHASE…]",
                                help="run these phases, complete or not, and no other; the site is not verified")
-            command.add_argument("-v", dest="verbosity", action="count", default=0,
+            command.add_argument("-v", "--verbose", dest="verbosity", action="count", default=0,
                                  help="have Ansible write more into the log; -vv, -vvv: still more")
-            command.add_argument("--limit", default="", metavar="HOSTS", help="work on these hosts and groups only")
-            command.add_argument("--tags", type=selection.tags, default=(), metavar="PHASE[,PHASE…]",
+            command.add_argument("-l", "--limit", default="", metavar="HOSTS",
+                                 help="work on these hosts and groups only")
+            command.add_argument("-t", "--tags", type=selection.tags, action="extend", default=[],
+                                 metavar="PHASE[,PHASE…]",
                                  help="only tasks of these tags; a phase's name is its tasks' tag")
-            command.add_argument("--skip-tags", type=selection.tags, default=(), metavar="PHASE[,PHASE…]",
-                                 help="no tasks of these tags")
+            command.add_argument("--skip-tags", type=selection.tags, action="extend", default=[],
+                                 metavar="PHASE[,PHASE…]", help="no tasks of these tags")
         if verb == "apply":
             command.add_argument("--no-verify", action="store_true", help="converge only")
-            command.add_argument("--check", action="store_true", help="change nothing: a plan without differences")
-            command.add_argument("--diff", action="store_true", help="have differences of files shown: with --check on "
-                                 "the screen, as plan does, else in the log")
+            command.add_argument("-C", "--check", action="store_true",
+                                 help="change nothing: a plan without differences")
+            command.add_argument("-D", "--diff", action="store_true", help="have differences of files shown: with "
+                                 "--check on the screen, as plan does, else in the log")
         if verb == "init":
             init.add_flags(command)
         if verb in ("verify", "status", "plan", "check"):

@@ -17,6 +17,10 @@ class SelectionError(Exception):
     """The command line chooses what does not exist; the message says what to write."""
 
 
+ALL = "all"
+"""Tag of every task, in Ansible's words."""
+
+
 @dataclass(frozen=True)
 class Selection:
     """A part of a site's work."""
@@ -33,11 +37,11 @@ class Selection:
 
 
 def tags(words: str) -> tuple[str, ...]:
-    """Tags from the command line: the names of phases, with commas between them.
+    """Tags from the command line: names of phases, or Ansible's word for all of them, with commas between.
 
     :raises argparse.ArgumentTypeError: there is no phase of that name.
     """
-    return tuple(sorted(phases.all_named(words)))
+    return tuple(word if word == ALL else phases.named(word) for word in map(str.strip, words.split(",")))
 
 
 def vault_id(word: str) -> str:
@@ -74,15 +78,16 @@ def select(site: Site, options: argparse.Namespace) -> Selection:
 def _chosen(site: Site, options: argparse.Namespace) -> tuple[Phase, ...]:
     table = phases.phases_of(site)
     named = {options.first} if options.first else {*(options.only or ())}
-    if absent := (named | {*options.tags, *options.skip_tags}) - {p.name for p in table}:
+    site_has = {p.name for p in table}
+    if absent := (named | {*options.tags, *options.skip_tags}) - site_has - {ALL}:
         raise SelectionError(f"{', '.join(sorted(absent))}: phases of rehearsals only; nothing was changed.")
     if options.first:
         table = phases.following(options.first, table)
     elif options.only:
         table = phases.only(options.only, table)
     # a phase's name is the tag of all its tasks: a tag chooses whole phases, and what a phase made may be marked
-    return phases.only({p.name for p in table if (not options.tags or p.name in options.tags)
-                        and p.name not in options.skip_tags}, table)
+    tagged, skipped = (site_has if ALL in words else {*words} for words in (options.tags, options.skip_tags))
+    return phases.only({p.name for p in table if p.name in (tagged or site_has) - skipped}, table)
 
 
 def _hosts(site: Site, pattern: str) -> frozenset[str]:

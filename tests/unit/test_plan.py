@@ -163,10 +163,13 @@ def chosen(tmp_path: Path, *words: str) -> tuple[set[str], set[str] | None]:
 
 def test_tags_are_phases_and_skipped_tags_are_left_out(tmp_path: Path) -> None:
     assert chosen(tmp_path, "--tags", "dns,hub") == ({"dns", "hub"}, None)
+    assert chosen(tmp_path, "-t", "dns", "--tags", "hub") == ({"dns", "hub"}, None)
     assert chosen(tmp_path, "--tags", "dns,hub", "--skip-tags", "hub") == ({"dns"}, None)
     assert chosen(tmp_path, "--from", "condor", "--skip-tags", "worker") == ({"condor", "hub"}, None)
     everything, _ = chosen(tmp_path)
     assert chosen(tmp_path, "--skip-tags", "hub") == (everything - {"hub"}, None)
+    assert chosen(tmp_path, "--tags", "all", "--skip-tags", "hub", "--skip-tags", "dns") == (
+        everything - {"hub", "dns"}, None)
 
 
 @pytest.mark.parametrize(("pattern", "hosts"), [
@@ -184,6 +187,7 @@ def test_a_limit_means_what_it_means_in_ansible(tmp_path: Path, pattern: str, ho
     (("--limit", "exec-9"), "--limit: exec-9 is no host and no group of the inventory; did you mean exec-"),
     (("--limit", "exec-1:!condor_execute"), "--limit: exec-1:!condor_execute means no host"),
     (("--limit", "exec-1", "--only", "registry"), "these options leave nothing to do"),
+    (("--skip-tags", "all"), "these options leave nothing to do"),
     (("--tags", "origin"), "origin: phases of rehearsals only; nothing was changed."),
 ])
 def test_a_choice_of_nothing_is_refused(tmp_path: Path, words: tuple[str, ...], told: str) -> None:
@@ -197,9 +201,9 @@ def test_complete_phases_run_when_they_are_chosen_and_only_a_whole_apply_verifie
                                (("--limit", "exec-1"), True, False)):
         selected = select(site, options("apply", *words))
         assert (selected.skip, selected.whole) == (skip, whole), words
-    assert select(site, options("plan", "--limit", "exec-1", "-vv")).options == Options(2, True, True, "exec-1")
-    assert select(site, options("apply", "--check")).options == Options(check=True)
-    assert select(site, options("apply", "--diff")).options == Options(diff=True)
+    assert select(site, options("plan", "-l", "exec-1", "-v", "--verbose")).options == Options(2, True, True, "exec-1")
+    assert select(site, options("apply", "-C")).options == Options(check=True)
+    assert select(site, options("apply", "-D")).options == Options(diff=True)
 
 
 def test_extra_variables_overrule_the_inventory_wherever_the_site_is_read(tmp_path: Path) -> None:
