@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -14,10 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from casa_install.credentials.expiry import secret_values
+from casa_install.engine.history import read_history
 from casa_install.facility import Facility
 from casa_install.rehearsal.hosts import Lab
 from casa_install.verify.context import Context
-from tests import machine, remains
+from tests import machine, remains, watch
 from tests.lab.test_lab import ssh
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,6 +75,11 @@ def changes() -> list[tuple[str, str, str]]:
         return []
 
 
+def runs() -> int:
+    """How many runs the journal knows."""
+    return len(read_history(STATE / "journal.sqlite").runs)
+
+
 _RUNNING = ("systemctl show --type=service --state=running"
             " --property=Id,MainPID,ExecMainStartTimestampMonotonic,BusName,WantedBy '*'")
 _PODS = "kubectl --kubeconfig=/etc/kubernetes/admin.conf get pods --all-namespaces --output=json"
@@ -109,17 +117,43 @@ def left_on(lab: Lab, host: str) -> list[str]:
     return sorted(files) + remains.of_software(lab.name, host)
 
 
+COMPARE = ROOT / "playbooks" / "files" / "host-state"
+
+
+def new_on(host: str) -> list[str]:
+    """In what a host differs from the state that was kept before the first phase began there, a line each."""
+    with closing(Facility.open(INVENTORY)) as facility:
+        said = json.loads(ssh(facility.lab, host, "python3 - compare /var/lib/casa-install/state/before.json.gz <<'END'"
+                              f"\n{COMPARE.read_text()}\nEND"))
+    assert said["known"]
+    return [str(line) for line in said["differences"]]
+
+
 def killed_in(phase: str, after: int, limit: float = 1500) -> None:
-    """Start an apply and SIGKILL it once ``after`` tasks of the phase have changed something.
+    """Start an apply and SIGKILL it once ``after`` tasks of the phase have changed something; no secret is shown.
 
     :param limit: seconds after which the phase must have got there.
     """
-    running = subprocess.Popen(command("apply", "--no-verify"), stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    with watch.CommandLines() as watched:
+        _killed(command("apply", "--no-verify"), lambda: sum(of == phase for of, _, _ in changes()) >= after, limit)
+    with closing(Facility.open(INVENTORY)) as facility:
+        assert watch.found_in(watched.seen, secret_values(facility.site, facility.credentials)) == set()
+
+
+def killed_at_removal(host: str, after: int) -> None:
+    """Start the roles' removal and SIGKILL it once ``after`` of its tasks have changed something on the host."""
+    before = runs()
+    _killed([sys.executable, "-m", "tests.rehearsal.removal"],
+            lambda: runs() > before and sum(on == host for _, on, _ in changes()) >= after, 300)
+
+
+def _killed(words: list[str], is_time: Callable[[], bool], limit: float) -> None:
+    running = subprocess.Popen(words, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, cwd=ROOT)
     began = time.monotonic()
     try:
-        while sum(changed == phase for changed, _, _ in changes()) < after:
-            assert running.poll() is None, f"the run ended before phase {phase} had {after} changes"
-            assert time.monotonic() - began < limit, f"phase {phase} did not get to {after} changes"
+        while not is_time():
+            assert running.poll() is None, "the run ended before its time"
+            assert time.monotonic() - began < limit, "the run did not get there"
             time.sleep(0.1)
     finally:
         running.kill()
