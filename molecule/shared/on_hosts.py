@@ -1,4 +1,4 @@
-"""What tests on hosts of a scenario's own do: run a role once more, and wait."""
+"""What tests on hosts of a scenario's own do: run a role once more, kill a daemon, and wait."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import testinfra
+
 FOLDER = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
+
+
+def at(name: str) -> Any:
+    """A host of the scenario."""
+    return testinfra.get_host(f"ansible://{name}", ansible_inventory=os.environ["MOLECULE_INVENTORY_FILE"])
 
 
 def converge(host: str, role: str, tasks: str = "main", *, known: bool = True, **variables: Any) -> None:
@@ -33,6 +40,15 @@ def eventually(what: Callable[[], bool], seconds: float = 60) -> bool:
             return False
         time.sleep(0.5)
     return True
+
+
+def killed(host: Any, *units: str) -> None:
+    """Kill the daemons of units, and wait until systemd has started each anew."""
+    main = f"systemctl show --property=MainPID --value {' '.join(units)}"
+    before = host.check_output(main).split()
+    assert len(before) == len(units)
+    host.check_output(f"kill -KILL {' '.join(before)}")
+    assert eventually(lambda: not {*host.check_output(main).split()} & {*before, "0"}), units
 
 
 def wait(host: Any, command: str, expected: str, seconds: float = 90) -> None:

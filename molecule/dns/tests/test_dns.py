@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from on_hosts import at, eventually, killed
 from testinfra.host import Host
 
 testinfra_hosts = ["ansible://ns", "ansible://plain", "ansible://outside"]
@@ -46,3 +47,10 @@ def test_zone_is_not_given_away(host: Host) -> None:
 def test_what_was_before_is_kept(host: Host) -> None:
     kept = host.file("/var/lib/casa-install/before/etc/resolv.conf")
     assert kept.exists == (host.check_output("hostname") != "outside")
+
+
+def test_a_killed_name_server_comes_back() -> None:
+    killed(at("ns"), "named")
+    for asker in ("plain", "outside"):
+        ask = at(asker)
+        assert eventually(lambda host=ask: host.run("getent ahostsv4 registry.casa.test").rc == 0), asker  # type: ignore[misc]

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-from pathlib import Path
 from typing import Any
 
 import pytest
-import testinfra
+from on_hosts import FOLDER, at, eventually, killed
 
-FOLDER = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 VARIABLES: dict[str, Any] = json.loads((FOLDER / "variables.json").read_text())
 STRANGER: dict[str, str] = json.loads((FOLDER / "stranger.json").read_text())
 SITE: dict[str, str] = json.loads((FOLDER / "site.json").read_text())
@@ -20,19 +17,14 @@ SERVICE = {"certificate": VARIABLES["xcache_service_certificate"], "key": VARIAB
 NAME = next(iter(SUMS))
 
 
-def host(name: str) -> Any:
-    """A host of the scenario."""
-    return testinfra.get_host(f"ansible://{name}", ansible_inventory=os.environ["MOLECULE_INVENTORY_FILE"])
-
-
 @pytest.fixture(scope="module")
 def origin() -> Any:
-    return host("origin-1")
+    return at("origin-1")
 
 
 @pytest.fixture(scope="module")
 def client() -> Any:
-    return host("client-1")
+    return at("client-1")
 
 
 def read(client: Any, pair: dict[str, str] | None) -> Any:
@@ -83,3 +75,8 @@ def test_no_other_certificate_reads(client: Any, origin: Any, pair: dict[str, st
 def test_a_damaged_file_is_noticed_and_replaced_by_the_next_run(origin: Any) -> None:
     origin.check_output(f"echo damage >> /srv/{NAME}")
     assert origin.run("cd /srv && sha256sum --check --quiet SHA256SUMS").rc != 0
+
+
+def test_a_killed_server_comes_back(client: Any, origin: Any) -> None:
+    killed(origin, "xrootd@origin")
+    assert eventually(lambda: read(client, SERVICE).rc == 0)

@@ -6,6 +6,7 @@ import hashlib
 import json
 
 import pytest
+from on_hosts import eventually, killed
 from testinfra.host import Host
 
 testinfra_hosts = ["ansible://registry-1"]
@@ -104,3 +105,11 @@ def test_runs_without_rights(host: Host) -> None:
 
 def test_plain_http_is_refused(host: Host) -> None:
     assert "plain HTTP request" in host.check_output("curl --silent http://10.91.3.11:5000/v2/")
+
+
+def test_killed_daemons_come_back(host: Host, manifest: str) -> None:
+    """Registry and front, each by itself; what was pushed is there."""
+    ask = f"{CURL} --header 'Accept: {MANIFEST}' {URL}/v2/casa/test/manifests/1"
+    for unit in ("casa-registry", "casa-registry-front"):
+        killed(host, unit)
+        assert eventually(lambda: host.run(ask).stdout == manifest)

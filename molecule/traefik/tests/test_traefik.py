@@ -1,7 +1,9 @@
 """The public address: who is answered, what the router may read."""
 
 import asyncio
+import contextlib
 import ssl
+from typing import Any
 
 import pytest
 
@@ -65,3 +67,30 @@ async def test_the_address_is_announced(context: Context) -> None:
     (service,) = await context.objects("services", "--namespace=casa-gateway")
     addresses = [one["ip"] for one in service["status"]["loadBalancer"]["ingress"]]
     assert addresses == [str(context.site.settings.public_address)]
+
+
+async def test_a_killed_router_comes_back(context: Context) -> None:
+    """Kubelet starts it anew, and the public address answers as before."""
+    hub = f"hub.{context.site.settings.domain}"
+    before = await routers(context)
+    for node in {pod["spec"]["nodeName"] for pod in before}:
+        await context.on(node, "pkill", "--signal", "KILL", "--exact", "traefik")
+    expected = {pod["metadata"]["name"]: starts(pod) + 1 for pod in before}
+    for _ in range(60):
+        with contextlib.suppress(OSError):  # a time-out is one too
+            if {pod["metadata"]["name"]: starts(pod) for pod in await routers(context)} == expected:
+                assert hub in await handshake(context, 443, hub)
+                return
+        await asyncio.sleep(1)
+    pytest.fail("the public address does not answer")
+
+
+async def routers(context: Context) -> list[dict[str, Any]]:
+    """The router's pods."""
+    return await context.objects("pods", "--namespace=casa-gateway")
+
+
+def starts(pod: dict[str, Any]) -> int:
+    """How often its container was started after the first time; -1 while it does not run."""
+    (status,) = pod["status"]["containerStatuses"]
+    return int(status["restartCount"]) if status["ready"] else -1

@@ -5,46 +5,38 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
-import os
 import shlex
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
-import testinfra
 from casa_hub.credentials.tokens import MACAROON_ACTIVITY, MACAROON_PATH
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from on_hosts import FOLDER, at
 from pymacaroons import Macaroon
 
-FOLDER = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 VARIABLES: dict[str, Any] = json.loads((FOLDER / "variables.json").read_text())
 SUMS = {line[66:]: line[:64] for line in (FOLDER / "data" / "SHA256SUMS").read_text().splitlines()}
 FILES = [f"/{name}" for name in SUMS]
 
 
-def host(name: str) -> Any:
-    """A host of the scenario."""
-    return testinfra.get_host(f"ansible://{name}", ansible_inventory=os.environ["MOLECULE_INVENTORY_FILE"])
-
-
 @pytest.fixture(scope="session")
 def cache() -> Any:
-    return host("cache-1")
+    return at("cache-1")
 
 
 @pytest.fixture(scope="session")
 def origin() -> Any:
-    return host("origin-1")
+    return at("origin-1")
 
 
 @pytest.fixture(scope="session")
 def client() -> Any:
-    return host("client-1")
+    return at("client-1")
 
 
 def macaroon(hours: float = 1, key: bytes | None = None, location: str = VARIABLES["xcache_site"],
