@@ -98,7 +98,7 @@ def apply(facility: Facility, options: argparse.Namespace, console: Console) -> 
                                   options=selected.options, hosts=selected.hosts)
         journal.begin_run("apply")
         verdict = convergence.run()
-        _say(verdict, options, console)
+        say(verdict, options, console)
         code, word = verdict.code, verdict.word
         try:
             if code == CONVERGED and not options.no_verify and selected.whole:
@@ -120,7 +120,7 @@ def apply(facility: Facility, options: argparse.Namespace, console: Console) -> 
     return code
 
 
-def _say(verdict: Verdict, options: argparse.Namespace, console: Console) -> None:
+def say(verdict: Verdict, options: argparse.Namespace, console: Console) -> None:
     """What a run came to, in words: host, task, message, log, next command."""
     for refusal in verdict.refusals:
         console.print(f"refused: {refusal}", markup=False, soft_wrap=True)
@@ -282,7 +282,7 @@ def _remove(facility: Facility, leaving: Leaving, options: argparse.Namespace, c
                               force=options.force).run()
             journal.end_run(verdict.word)
         if verdict.code:
-            _say(verdict, options, console)
+            say(verdict, options, console)
             return verdict.code
         _compared(verdict, facility.site.inventory, console)
     if not leaving.whole:

@@ -30,6 +30,9 @@ DAY: tuple[Stage, ...] = tuple((check,) for check in day.CHECKS)
 NO_DAY = ("The users' day was not lived: it needs a rehearsal, whose data are known, with two users who log in by the "
           "rehearsal's password.")
 
+NEXT = ("  next: casa-install --no-skip --inventory {0} puts right what it can; "
+        "casa-install diagnose --inventory {0} collects what the daemons say")
+
 
 def has_day(site: Site) -> bool:
     """Whether the users' day can be lived: it needs the rehearsal's data, and two accounts we may log in as."""
@@ -110,4 +113,6 @@ def run(facility: Facility, journal: Journal, console: Console, *, as_json: bool
                       markup=False)
         if not has_day(facility.site):
             console.print(NO_DAY, markup=False, soft_wrap=True)
+        if passed < total:
+            console.print(NEXT.format(facility.site.inventory), markup=False, soft_wrap=True)
     return 0 if passed == total else 1

@@ -5,6 +5,7 @@ Each fault is made on a virtual host and met by a task of a kind that the roles 
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 from collections.abc import Iterator
@@ -16,10 +17,13 @@ from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 
+from casa_install import cli, verbs
 from casa_install.engine import playbook
 from casa_install.engine.aftermath import explained
 from casa_install.engine.connections import Connections
+from casa_install.engine.converge import Verdict
 from casa_install.engine.playbook import Failure, Listener, Play, Target
 from casa_install.rehearsal import hosts
 from tests.lab.test_lab import ssh
@@ -257,6 +261,15 @@ def _met(lab: hosts.Lab, target: Target, faults: dict[str, Fault], folder: Path)
             ssh(lab, host, f"{fault.undone}; systemctl reset-failed", check=False)
 
 
+def screen(failure: Failure) -> list[str]:
+    """What the admin reads of it, line by line."""
+    console = Console(file=io.StringIO(), width=80)
+    verdict = Verdict(failures={"a-phase": [failure]}, logs={"a-phase": Path("/logs/a-phase.log")})
+    verbs.say(verdict, cli.parser().parse_args(["apply", "--inventory", "site.ini"]), console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_is_explained(met: dict[str, list[Failure]], fault: Fault) -> None:
     assert [failure.task for failure in met[fault.name]] == [TASK], "the fault did no harm"
@@ -264,8 +277,12 @@ def test_a_fault_is_explained(met: dict[str, list[Failure]], fault: Fault) -> No
     assert failure.explanation, failure.message
     assert re.fullmatch(fault.meaning, failure.explanation.meaning), failure
     assert fault.remedy in failure.explanation.remedy
-    assert "Traceback" not in failure.message
-    assert "FAILED!" not in failure.message
+    read = screen(failure)
+    assert read[:4] == ["", f"failed: a-phase on {failure.host}: {TASK}", f"  cause: {failure.explanation.meaning}",
+                        f"  mend:  {failure.explanation.remedy}"]
+    assert read[-2:] == ["  log:  /logs/a-phase.log",
+                         "  next: mend the cause and run again: casa-install --inventory site.ini"]
+    assert not any("Traceback" in line or "FAILED!" in line for line in read)
 
 
 @pytest.fixture(scope="module", autouse=True)

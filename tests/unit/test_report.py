@@ -269,7 +269,11 @@ def test_a_verification_notes_every_check_in_the_journal(facility: Facility, mon
     monkeypatch.setattr(verify, "stages", lambda _site: table)
     with contextlib.closing(Journal(facility.site.state / "journal.sqlite")) as journal:
         journal.begin_run("apply")
-        assert verify.run(facility, journal, Console(quiet=True)) == 1
+        said = io.StringIO()
+        assert verify.run(facility, journal, Console(file=said)) == 1
+    lines = [re.sub(" +[0-9.]+ s ", "", line) for line in said.getvalue().splitlines()]
+    assert {*lines[:2]} == {"passed One: seen", "FAILED Two: not as expected"}
+    assert lines[2:] == ["not verified: 1 of 3 checks passed, 1 not run", verify.NEXT.format(facility.site.inventory)]
     [proof] = read_history(facility.site.state / "journal.sqlite").verifications
     assert (proof.run, proof.verdict) == (1, "not verified")
     assert {(c.name, c.passed, c.detail) for c in proof.checks} == {
