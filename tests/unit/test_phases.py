@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+from collections.abc import Callable
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
@@ -77,3 +80,60 @@ def test_an_empty_cache_is_expected_to_be_filled_first(rehearsal: Site, tmp_path
         journal.end_phase(phase.name, "converged", 3, fingerprint)
     done = planning.expected(facility, phases.phases_of(rehearsal), journal)
     assert {name for name, s in done.items() if s} == {"programs", "images"}, "nothing is built in the empty cache"
+
+
+def of_roles(tree: Path, facility: Facility) -> None:
+    with (tree / "roles" / "registry" / "tasks" / "main.yml").open("a") as file:
+        file.write("# another line\n")
+
+
+def of_what_roles_share(tree: Path, facility: Facility) -> None:
+    with (tree / "module_utils" / "casa_record.py").open("a") as file:
+        file.write("# another line\n")
+
+
+def of_the_catalog(tree: Path, facility: Facility) -> None:
+    known = facility.supply.key
+    facility.supply.key = lambda entry: known(entry)[:: -1 if entry.name == "containerd" else 1]  # type: ignore[method-assign]
+
+
+def of_a_host(tree: Path, facility: Facility) -> None:
+    moved = [h.model_copy(update={"address": IPv4Address("10.90.0.77")}) if h.name == "origin-1" else h
+             for h in facility.site.hosts]
+    facility.site = facility.site.model_copy(update={"hosts": tuple(moved)})
+
+
+def of_a_setting(tree: Path, facility: Facility) -> None:
+    settings = facility.site.settings.model_copy(update={"admins": ("bob",)})
+    facility.site = facility.site.model_copy(update={"settings": settings})
+
+
+EVERY = {phase.name for phase in PHASES if phase.playbook}
+
+
+@pytest.mark.parametrize(("change", "again", "never"), [
+    (of_roles, {"registry"}, EVERY - {"registry"}),
+    (of_what_roles_share, EVERY, set()),
+    (of_the_catalog, {"kubernetes"}, EVERY - {"kubernetes"}),
+    (of_a_host, {"base", "dns", "origin"}, {"registry", "hub"}),
+    (of_a_setting, {"hub"}, {"base", "dns", "registry", "kubernetes", "cilium", "origin"}),
+])
+def test_a_phase_runs_again_when_something_changes_that_decides_what_it_makes(
+        rehearsal: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        change: Callable[[Path, Facility], None], again: set[str], never: set[str]) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for folder in ("roles", "library", "module_utils"):
+        shutil.copytree(phases.ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr("casa_install.facility.ROOT", tmp_path)
+    facility = Facility(rehearsal.model_copy(update={"inventory": tmp_path / "site.ini"}))
+    before = fingerprints(facility)
+    assert fingerprints(facility) == before
+    change(tmp_path, facility)
+    changed = {name for name, digest in fingerprints(facility).items() if digest != before[name]}
+    assert again - changed == set()
+    assert never & changed == set()
+
+
+def fingerprints(facility: Facility) -> dict[str, str]:
+    """Phase -> digest of what decides what it makes."""
+    return {phase.name: facility.fingerprint(phase) for phase in phases.phases_of(facility.site) if phase.playbook}
