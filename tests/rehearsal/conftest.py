@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 INVENTORY = ROOT / "inventory" / "rehearsal" / "site.ini"
 STATE = INVENTORY.parent / ".casa"
 
+KUBECTL = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf")
+
 Program = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -82,7 +84,7 @@ def runs() -> int:
 
 _RUNNING = ("systemctl show --type=service --state=running"
             " --property=Id,MainPID,ExecMainStartTimestampMonotonic,BusName,WantedBy '*'")
-_PODS = "kubectl --kubeconfig=/etc/kubernetes/admin.conf get pods --all-namespaces --output=json"
+_PODS = f"{' '.join(KUBECTL)} get pods --all-namespaces --output=json"
 
 
 def started(lab: Lab) -> dict[str, str]:
