@@ -217,10 +217,11 @@ def test_an_apply_does_what_was_announced_after_a_setting_was_changed(site: Site
     planned = site.plan("--only", PHASES)
     assert f"+    forwarders {{ {NETWORK[1]}; }};" in planned.differences[*SETTINGS_TASK]
     assert {phase for phase, _, _ in planned.changes} == {"dns", "condor"}
-    done = site.apply("--only", PHASES)
+    done = site.apply("--only", PHASES, "--diff")
     assert planned.changes - done == set()
     assert done - planned.changes == done & set(planned.then)
     assert {phase for phase, _, _ in planned.then} <= {"condor"}, "of the others everything was known"
+    assert f"+    forwarders {{ {NETWORK[1]}; }};" in max(site.folder.glob(".casa/logs/*/dns.log")).read_text()
 
 
 def test_an_apply_does_what_was_announced_after_a_file_was_changed_by_hand(site: Site) -> None:
