@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from casa_install.site.ini import Inventory
-from casa_install.site.model import GROUPS, Host, HostSettings, Vaulted
+from casa_install.site.model import GROUPS, HostSettings, Vaulted
 from casa_install.site.problems import Place, Problems, nearest
 from casa_install.site.values import placeholder, shown, validate
 from casa_install.site.variables import IMPLICIT, Variables
@@ -21,6 +22,17 @@ SERVICES = {"api": "kube_control", "hub": None, "dask": None, "dask-worker": Non
             "localhost": None}
 """Names that the zone gives to services -> the group whose host may have the name as its own."""
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class HostRead:
+    """A host as far as it could be read: what is wrong with one part of it hides no problem of another."""
+
+    name: str
+    address: IPv4Address | None
+    groups: tuple[str, ...]
+    settings: HostSettings
+    """The good ones."""
 
 
 def check_groups(inventory: Inventory, variables: Variables, site: Mapping[str, Any], problems: Problems) -> None:
@@ -98,34 +110,35 @@ def _all_vars(inventory: Inventory) -> Place:
     return group.place if group else inventory.end
 
 
-def build_hosts(inventory: Inventory, variables: Variables, site: Mapping[str, Any], problems: Problems) -> list[Host]:
-    """Every host with its address; hosts with problems are left out."""
+def read_hosts(inventory: Inventory, variables: Variables, site: Mapping[str, Any],
+               problems: Problems) -> list[HostRead]:
+    """Every host, whatever is wrong with it."""
     rehearsal = bool(site.get("rehearsal"))
     owners: dict[IPv4Address, str] = {}
     hosts = []
     for name, place in inventory.places.items():
-        if not _NAME.fullmatch(name):
-            short = name.split(".")[0].lower()
-            problems.add(place, f"{name} is not a host name",
-                         f"write {short}: the domain is casa_domain" if "." in name and _NAME.fullmatch(short)
-                         else "write a short name of lower-case letters, digits and hyphens, a letter first")
-            continue
-        if name in SERVICES and name not in [*variables.members.get(SERVICES[name] or "", [])[:1]]:
-            problems.add(place, f"{name}.<domain> is the name of a service",
-                         f"name the host otherwise, such as {name}-1")
+        _check_name(name, place, variables, problems)
         address = _address(name, place, variables, rehearsal, problems)
-        settings = _settings(name, variables, rehearsal, problems)
-        if address is None or settings is None:
-            continue
-        where = variables.hosts[name]["ansible_host"].place
-        if address in owners:
-            problems.add(where, f"{name} has the address of {owners[address]} ({address})", "write the host's own")
-            continue
-        owners[address] = name
-        _inside(name, address, where, site, problems)
+        if address is not None:
+            where = variables.hosts[name]["ansible_host"].place
+            if owners.setdefault(address, name) != name:
+                problems.add(where, f"{name} has the address of {owners[address]} ({address})", "write the host's own")
+            else:
+                _inside(name, address, where, site, problems)
         groups = tuple(group for group in GROUPS if name in variables.members.get(group, []))
-        hosts.append(Host(name=name, address=address, groups=groups, settings=settings))
+        hosts.append(HostRead(name, address, groups, _settings(name, variables, rehearsal, problems)))
     return hosts
+
+
+def _check_name(name: str, place: Place, variables: Variables, problems: Problems) -> None:
+    if not _NAME.fullmatch(name):
+        short = name.split(".")[0].lower()
+        problems.add(place, f"{name} is not a host name",
+                     f"write {short}: the domain is casa_domain" if "." in name and _NAME.fullmatch(short)
+                     else "write a short name of lower-case letters, digits and hyphens, a letter first")
+    elif name in SERVICES and name not in [*variables.members.get(SERVICES[name] or "", [])[:1]]:
+        problems.add(place, f"{name}.<domain> is the name of a service",
+                     f"name the host otherwise, such as {name}-1")
 
 
 def _address(name: str, place: Place, variables: Variables, rehearsal: bool, problems: Problems) -> IPv4Address | None:
@@ -149,9 +162,8 @@ def _address(name: str, place: Place, variables: Variables, rehearsal: bool, pro
         return None
 
 
-def _settings(name: str, variables: Variables, rehearsal: bool, problems: Problems) -> HostSettings | None:
+def _settings(name: str, variables: Variables, rehearsal: bool, problems: Problems) -> HostSettings:
     values: dict[str, Any] = {}
-    before = len(problems.found)
     for field in HostSettings.model_fields:
         given = variables.hosts[name].get(f"casa_{field}")
         if given is None:
@@ -161,7 +173,7 @@ def _settings(name: str, variables: Variables, rehearsal: bool, problems: Proble
                          f"delete it or write {name} below [condor_execute]")
             continue
         values[field] = validate(HostSettings, field, given, problems, rehearsal=rehearsal)
-    return HostSettings(**values) if len(problems.found) == before else None
+    return HostSettings(**values)
 
 
 def _inside(name: str, address: IPv4Address, where: Place, site: Mapping[str, Any], problems: Problems) -> None:

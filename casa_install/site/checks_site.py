@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 from cryptography import x509
 
 from casa_install.credentials import provided
+from casa_install.site.checks_hosts import HostRead
 from casa_install.site.ini import Given
-from casa_install.site.model import Host, Profile
+from casa_install.site.model import Profile
 from casa_install.site.problems import Place, Problems
 from casa_install.site.values import place_of
 
@@ -51,7 +52,7 @@ class SiteChecks:
         given = self.given.get(f"casa_{field}")
         return place_of(given, loc) if given else self.head
 
-    def run(self, hosts: Sequence[Host]) -> None:
+    def run(self, hosts: Sequence[HostRead]) -> None:
         """All of them."""
         self.domain()
         self.networks()
@@ -100,7 +101,7 @@ class SiteChecks:
                 self.problems.add(self.place(at), f"casa_{other} ({known[other]}) overlaps casa_{one} ({known[one]})",
                                   f"write casa_{other}={free or 'a private network'}, or another that hosts do not use")
 
-    def node_networks(self, hosts: Sequence[Host]) -> None:
+    def node_networks(self, hosts: Sequence[HostRead]) -> None:
         """The pod network has room for every node."""
         net = self.values.get("pod_network")
         nodes = sum(bool({"kube_control", "kube_workers", "gateway"} & set(host.groups)) for host in hosts)
@@ -108,7 +109,7 @@ class SiteChecks:
             self.problems.add(self.place("pod_network"), f"casa_pod_network {net} is too small for {nodes} nodes",
                               f"each takes a /{_NODE_BITS}: write a larger network")
 
-    def public_address(self, hosts: Sequence[Host]) -> None:
+    def public_address(self, hosts: Sequence[HostRead]) -> None:
         """The public address is a free address of the network."""
         network, address = self.values.get("network"), self.values.get("public_address")
         if not isinstance(network, IPv4Network) or not isinstance(address, IPv4Address):
@@ -123,7 +124,7 @@ class SiteChecks:
             self.problems.add(self.place("public_address"), f"casa_public_address {address} {wrong}",
                               "write an address of the network that nothing else has")
 
-    def forwarders(self, hosts: Sequence[Host]) -> None:
+    def forwarders(self, hosts: Sequence[HostRead]) -> None:
         """Resolvers are asked once each, are elsewhere, and can be reached."""
         own = {host.address: host.name for host in hosts if "dns" in host.groups}
         inside = {f"casa_{name}": net for name in ("pod_network", "service_network")
@@ -226,7 +227,7 @@ class SiteChecks:
             self.problems.add(place, str(error), error.remedy)
             return None
 
-    def endpoints(self, hosts: Sequence[Host]) -> None:
+    def endpoints(self, hosts: Sequence[HostRead]) -> None:
         """Ports are ports, and the cache does not read from itself."""
         for field in ("xcache_origin", "debian_mirror", "oidc_authorize_url", "oidc_token_url", "oidc_userinfo_url"):
             value = self.values.get(field)
@@ -245,7 +246,7 @@ class SiteChecks:
                               f"casa_xcache_origin is {origin}, the cache {caches[name]} itself",
                               "write the host:port of the storage that it reads from")
 
-    def job_containers(self, hosts: Sequence[Host]) -> None:
+    def job_containers(self, hosts: Sequence[HostRead]) -> None:
         """Docker has its hosts for itself: Kubernetes would bring a second containerd."""
         if self.values.get("job_containers") != "docker":
             return

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from casa_install.site.checks_connections import check_connections
-from casa_install.site.checks_hosts import build_hosts, check_groups
+from casa_install.site.checks_hosts import check_groups, read_hosts
 from casa_install.site.checks_site import SiteChecks
 from casa_install.site.extra import read_extra
 from casa_install.site.ini import Given, Inventory, literal, read_ini
-from casa_install.site.model import Settings, Site
+from casa_install.site.model import Host, Settings, Site
 from casa_install.site.problems import InventoryErrors, Place, Problem, Problems
 from casa_install.site.values import validate
 from casa_install.site.variables import Variables, collect
@@ -45,12 +45,13 @@ def load_site(inventory: Path, *, vault_passwords: Sequence[Path] = (), extra: S
     directory = inventory.absolute().parent
     values = {name: _placed(value, directory) for name, value in _values(read, variables, problems).items()}
     check_groups(read, variables, values, problems)
-    hosts = build_hosts(read, variables, values, problems)
+    hosts = read_hosts(read, variables, values, problems)
     check_connections(variables, values, problems)
     checks = SiteChecks(values, variables.site, _head(read), problems)
     checks.run(hosts)
     problems.stop_if_any()
-    return Site(settings=Settings(**values), hosts=tuple(hosts), inventory=inventory.absolute(),
+    return Site(settings=Settings(**values), hosts=tuple(Host(**vars(host)) for host in hosts),
+                inventory=inventory.absolute(),
                 passing=tuple(checks.passing.found), overruled=tuple(extra), vault_passwords=tuple(vault_passwords),
                 extra={each.name: literal(each.data) if each.ini else each.data for each in given
                        if not each.name.startswith("casa_")})

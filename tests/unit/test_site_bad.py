@@ -7,16 +7,11 @@ from pathlib import Path
 import pytest
 
 from casa_install.site import InventoryErrors, load_site
-from tests.unit.site_inventories import GOOD, load, replaced, write
+from tests.unit.site_inventories import GOOD, line_of, load, replaced, write
 
 # name: (text of the inventory, {file: content}, file of the problem, its line, part of the line that reports it)
 INI = "site.ini"
 ALL = "group_vars/all.yml"
-
-
-def line_of(part: str, text: str = GOOD) -> int:
-    """Number of the first line with a text in it."""
-    return next(number for number, line in enumerate(text.split("\n"), 1) if part in line)
 
 
 def swapped(old: str, new: str, told: str) -> tuple[str, dict[str, str], str, int, str]:

@@ -7,22 +7,17 @@ from pathlib import Path
 import pytest
 
 from casa_install.site import InventoryErrors, load_site
-from tests.unit.site_inventories import GOOD, load, replaced, write
+from tests.unit.site_inventories import GOOD, line_of, load, replaced, write
 
 LAST = GOOD.count("\n") + 1
 ALL, EXEC, KUBE_2 = "group_vars/all.yml", "host_vars/exec-1.yml", "host_vars/kube-2.yml"
 ENCRYPTED = "!vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  6162\n"
 
 
-def at(part: str, text: str) -> int:
-    """Number of the first line with a text in it."""
-    return next(number for number, line in enumerate(text.split("\n"), 1) if part in line)
-
-
 def told(old: str, new: str, message: str) -> tuple[str, dict[str, str], list[str]]:
     """One text of the INI file exchanged; the only message is about its line."""
     text = replaced((old, new))
-    return text, {}, [f"site.ini:{at(new.split(chr(10))[-1], text)}: {message}"]
+    return text, {}, [f"site.ini:{line_of(new.split(chr(10))[-1], text)}: {message}"]
 
 
 def added(lines: str, *messages: str) -> tuple[str, dict[str, str], list[str]]:
@@ -79,7 +74,7 @@ RULES = {
     "network of documents": (GOOD.replace("10.1.0.", "192.0.2."),
                              {KUBE_2: "ansible_host: 192.0.2.12\n", "host_vars/kube-3/main.yml":
                               "ansible_host: 192.0.2.13\n"},
-                             [f"site.ini:{at('casa_network', GOOD)}: casa_network is 192.0.2.0/24, which hosts cannot "
+                             [f"site.ini:{line_of('casa_network')}: casa_network is 192.0.2.0/24, which hosts cannot "
                               f"use; {WRITE_NETWORK}"]),
     "pods on the Internet": added("casa_pod_network=8.8.0.0/16", "casa_pod_network is 8.8.0.0/16, where others have "
                                   "their addresses; write a private network such as 10.244.0.0/16"),
@@ -89,7 +84,7 @@ RULES = {
     "hosts overlap the default of pods": (
         GOOD.replace("10.1.0.", "10.244.0."),
         {KUBE_2: "ansible_host: 10.244.0.12\n", "host_vars/kube-3/main.yml": "ansible_host: 10.244.0.13\n"},
-        [f"site.ini:{at('casa_network', GOOD)}: casa_pod_network (10.244.0.0/16) overlaps casa_network "
+        [f"site.ini:{line_of('casa_network')}: casa_pod_network (10.244.0.0/16) overlaps casa_network "
          "(10.244.0.0/24); write casa_pod_network=10.0.0.0/16, or another that hosts do not use"]),
     "resolver twice": added('casa_dns_forwarders=["10.1.0.2", "10.1.0.2"]', "10.1.0.2 in casa_dns_forwarders is there "
                             "already; write the resolver that the hosts used before, or delete it"),
@@ -152,8 +147,8 @@ def test_storage_and_cache_are_different_hosts(tmp_path: Path) -> None:
                                                               "casa_rehearsal=true"))
     with pytest.raises(InventoryErrors) as refused:
         load(tmp_path, text)
-    assert str(refused.value) == (f"{tmp_path}/site.ini:{at('[origin]', text) + 1}: xcache-1 is in [xcache] and in "
-                                  "[origin]; write another host in [origin]: both serve on port 1094")
+    assert str(refused.value) == (f"{tmp_path}/site.ini:{line_of('[origin]', text) + 1}: xcache-1 is in [xcache] and "
+                                  "in [origin]; write another host in [origin]: both serve on port 1094")
 
 
 @pytest.mark.parametrize("name", ["counterexample.org", "storage.example.organic.org", "my-example.com",
@@ -180,4 +175,4 @@ def test_problems_of_all_files_come_in_one_pass(tmp_path: Path) -> None:
     found = {str(each.file.relative_to(tmp_path)) for each in refused.value.problems}
     assert found == {"site.ini", ALL, EXEC, "group_vars/kube_worker.yml", "host_vars/dns-2.yml"}
     assert [each.line for each in refused.value.problems if each.file == inventory] == [
-        at("[all:vars]", GOOD), at("ansible_user", GOOD), at("casa_domain", GOOD)]
+        line_of("[all:vars]"), line_of("ansible_user"), line_of("casa_domain")]
