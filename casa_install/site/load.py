@@ -49,10 +49,10 @@ def load_site(inventory: Path, *, vault_passwords: Sequence[Path] = (), extra: S
     check_connections(variables, values, problems)
     checks = SiteChecks(values, variables.site, _head(read), problems)
     checks.run(hosts)
-    problems.stop_if_any()
+    problems.stop_if_any(besides=checks.passing.found)
     return Site(settings=Settings(**values), hosts=tuple(Host(**vars(host)) for host in hosts),
-                inventory=inventory.absolute(),
-                passing=tuple(checks.passing.found), overruled=tuple(extra), vault_passwords=tuple(vault_passwords),
+                inventory=inventory.absolute(), passing=tuple(checks.passing.found), overruled=tuple(extra),
+                vault_passwords=tuple(vault_passwords),
                 extra={each.name: literal(each.data) if each.ini else each.data for each in given
                        if not each.name.startswith("casa_")})
 
@@ -62,7 +62,7 @@ def problems_without(site: Site, hosts: Collection[str]) -> tuple[Problem, ...]:
     try:
         load_site(site.inventory, vault_passwords=site.vault_passwords, extra=site.overruled, without=hosts)
     except InventoryErrors as errors:
-        return errors.problems
+        return tuple(each for each in errors.problems if each not in site.passing)
     return ()
 
 
