@@ -39,7 +39,8 @@ _Held = TypeVar("_Held")
 class SiteChecks:
     """The settings that were readable, where they were written, and what contradicts what.
 
-    Settings that were refused already are absent from ``values``: nothing is said twice.
+    Settings that were refused already are absent from ``values``: nothing is said twice. One that is wrong by its
+    capital letters alone is there in small ones.
     """
 
     def __init__(self, values: Mapping[str, Any], given: Mapping[str, Given], head: Place, problems: Problems) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def _placed(value: Any, directory: Path) -> Any:
 
 
 def _values(read: Inventory, variables: Variables, problems: Problems) -> dict[str, Any]:
-    """Values of all settings; those with problems are left out."""
+    """Values of all settings; those with problems are left out, or are what they were meant to be."""
     given = variables.site.get("casa_rehearsal")
     rehearsal = bool(given and validate(Settings, "rehearsal", given, Problems(), rehearsal=True))
     values: dict[str, Any] = {}
@@ -110,8 +111,17 @@ def _values(read: Inventory, variables: Variables, problems: Problems) -> dict[s
             value = validate(Settings, name, given, problems, rehearsal=rehearsal)
             if len(problems.found) == before:
                 values[name] = value
+            elif (meant := _in_small_letters(name, given, rehearsal)) is not None:
+                values[name] = meant
         elif field.is_required():
             problems.add(_head(read), f"casa_{name} is missing", f"write casa_{name}: {field.description}")
         else:
             values[name] = field.get_default(call_default_factory=True)
     return values
+
+
+def _in_small_letters(name: str, given: Given, rehearsal: bool) -> Any:
+    """What a refused value is without its capital letters, so that what else is wrong with it is told at once."""
+    if not isinstance(given.data, str):
+        return None
+    return validate(Settings, name, replace(given, data=given.data.lower()), Problems(), rehearsal=rehearsal)

@@ -10,6 +10,7 @@ from casa_install.site import InventoryErrors
 from tests.unit.site_inventories import GOOD, line_of, load, replaced
 
 NAME = "write a short name of lower-case letters, digits and hyphens, a letter first"
+DOMAIN = "write a DNS domain in lower case such as casa.physics.edu"
 SMALL = "casa_condor_memory is 64; it should be greater than 127"
 PUBLIC = "write an address of the network that nothing else has"
 DOCKER = "write apptainer, or another host than {0} in [condor_execute]"
@@ -45,6 +46,23 @@ TOGETHER: dict[str, tuple[list[tuple[str, str]], list[tuple[str, str]]]] = {
         [("gateway-1", "gateway-1 has no address; write gateway-1 ansible_host=ADDRESS"), ("kube-2 casa", SMALL),
          *(("casa_job", f"casa_job_containers=docker, but {name} is a Kubernetes node too; {DOCKER.format(name)}")
            for name in ("gateway-1", "kube-2"))]),
+    "capital letters and a public domain": (
+        [("casa_domain=casa.lan", "casa_domain=Casa.Physics.edu")],
+        [("casa_domain", f"casa_domain is Casa.Physics.edu; {DOMAIN}"),
+         ("casa_auth", "casa_authenticator=dummy lets anybody into casa.physics.edu; write oidc, or use a private "
+                       "domain such as casa.test")]),
+    "capital letters and a domain of others": (
+        [("casa_domain=casa.lan", "casa_domain=Casa.local")],
+        [("casa_domain", f"casa_domain is Casa.local; {DOMAIN}"),
+         ("casa_domain", "casa_domain is casa.local, and names that end with .local are looked for by multicast, and "
+                         "inside Kubernetes; write another domain, such as casa.internal")]),
+    "capital letters and a private domain": (
+        [("casa_domain=casa.lan", "casa_domain=Casa.lan")], [("casa_domain", f"casa_domain is Casa.lan; {DOMAIN}")]),
+    "capital letters and what an identity provider needs": (
+        [("casa_authenticator=dummy", "casa_authenticator=OIDC")],
+        [("casa_auth", "casa_authenticator is OIDC; write dummy or oidc"),
+         *(("casa_auth", f"casa_oidc_{name} is missing; casa_authenticator=oidc needs it: write casa_oidc_{name}")
+           for name in ("authorize_url", "client_id", "client_secret", "token_url", "userinfo_url"))]),
 }
 
 
