@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from casa_install.site.ini import Given
+from casa_install.site.names import intended
 from casa_install.site.problems import COMMAND_LINE, Place, Problems
 from casa_install.site.yamlvars import Opener, read_yaml
 
@@ -16,7 +17,7 @@ def read_extra(words: Iterable[str], opener: Opener, problems: Problems) -> list
     """The variables that the words give, the later of a name for the earlier; a value is read as one of an INI line."""
     found: dict[str, Given] = {}
     for given in (each for word in words for each in _read(word, opener, problems)):
-        if given.name.lower().startswith("casa") or given.name.startswith("ansible_"):
+        if given.name.lower().startswith("casa") or given.name.startswith("ansible_") or intended(given.name):
             found[given.name] = given
         else:
             problems.add(given.place, f"{given.name} is neither a setting nor a variable of Ansible's own",

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 from casa_install.site.ini import Given, Inventory
 from casa_install.site.model import GROUPS, HostSettings, Settings
+from casa_install.site.names import ANSIBLE_NAMES, HOST_NAMES, SITE_NAMES, intended
 from casa_install.site.problems import Place, Problems, nearest
 from casa_install.site.yamlvars import Opener, files_of, names_in, read_yaml
 
-SITE_NAMES = tuple(f"casa_{name}" for name in Settings.model_fields)
-HOST_NAMES = tuple(f"casa_{name}" for name in HostSettings.model_fields)
 IMPLICIT = ("all", "ungrouped")
 
 
@@ -80,13 +79,18 @@ def _host_scope(given: Given, problems: Problems) -> bool:
 def _allowed(given: Given, here: Iterable[str], problems: Problems, elsewhere: Iterable[str], why: str,
              remedy: str) -> bool:
     """True for a variable that may stand here; Ansible's and the site's own variables may stand anywhere."""
-    if given.name in here or not given.name.lower().startswith("casa"):
+    if given.name in here:
         return True
     if given.name in elsewhere:
         problems.add(given.place, f"{given.name} {why}", remedy)
+    elif given.name.lower().startswith("casa"):
+        problems.add(given.place, f"{given.name} is not a setting", _likely(given.name))
+    elif meant := intended(given.name):
+        what = "variable of Ansible's own" if meant in ANSIBLE_NAMES else "setting"
+        problems.add(given.place, f"{given.name} is not a {what}",
+                     f"did you mean {meant}? if it is a variable of yours, rename it")
     else:
-        problems.add(given.place, f"{given.name} is not a setting",
-                     _likely(given.name))
+        return True
     return False
 
 

@@ -213,6 +213,8 @@ def test_extra_variables_overrule_the_inventory_wherever_the_site_is_read(tmp_pa
 
 @pytest.mark.parametrize(("word", "told"), [
     ("casa_domian=x", "-e: casa_domian is not a setting; did you mean casa_domain?"),
+    ("home_size=1Gi", "-e: home_size is not a setting; did you mean casa_home_size?"),
+    ("ansible_usr=x", "-e: ansible_usr is not a variable of Ansible's own; did you mean ansible_user?"),
     ("thing=x", "-e: thing is neither a setting nor a variable of Ansible's own"),
     ("casa_domain", "-e: casa_domain gives no variable a value"),
     ("@none.yml", "none.yml"),

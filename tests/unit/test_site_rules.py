@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import ansible
 import pytest
 
 from casa_install.site import InventoryErrors, load_site
+from casa_install.site.names import intended
 from tests.unit.site_inventories import GOOD, line_of, load, replaced, write
 
 LAST = GOOD.count("\n") + 1
@@ -31,6 +34,7 @@ def beside(file: str, content: str, *messages: str) -> tuple[str, dict[str, str]
 
 
 WRITE_NETWORK = "write a network such as 10.1.0.0/24"
+YOURS = "if it is a variable of yours, rename it"
 PROFILE = "casa_profiles:\n- slug: ab\n  title: x\n  cores: 2\n  memory: 2Gi\n"
 RULES = {
     # types that YAML makes
@@ -45,6 +49,24 @@ RULES = {
                                  "4: casa_profiles[0].cores is 300; it should be less than or equal to 256"),
     "only bad names": told('["alice", "bob"]', '["Alice"]', "casa_users[0] is Alice; write at most 31 lower-case "
                            "letters and digits, a letter first"),
+    # names that are nearly those of others
+    "setting without its head": added("home_size=20Gi", f"home_size is not a setting; did you mean casa_home_size? "
+                                      f"{YOURS}"),
+    "setting in capital letters": added("HOME_SIZE=20Gi", f"HOME_SIZE is not a setting; did you mean casa_home_size? "
+                                        f"{YOURS}"),
+    "setting with another head": added("csa_home_size=20Gi", "csa_home_size is not a setting; did you mean "
+                                       f"casa_home_size? {YOURS}"),
+    "setting of one word without its head": beside(ALL, "profiles: []\n", "1: profiles is not a setting; did you mean "
+                                                   f"casa_profiles? {YOURS}"),
+    "setting of a host without its head": beside(EXEC, "x: 1\ncondor_cpu: 4\n", "2: condor_cpu is not a setting; did "
+                                                 f"you mean casa_condor_cpus? {YOURS}"),
+    "variable of Ansible": told("ansible_user=root", "ansible_usr=root", "ansible_usr is not a variable of Ansible's "
+                                f"own; did you mean ansible_user? {YOURS}"),
+    "variable of Ansible with a hyphen": told("10.1.0.51", "10.1.0.51 ansible-port=22", "ansible-port is not a "
+                                              f"variable of Ansible's own; did you mean ansible_port? {YOURS}"),
+    "interpreter": beside("group_vars/dns.yml", "ansible_pyton_interpreter: /usr/bin/python3\n",
+                          "1: ansible_pyton_interpreter is not a variable of Ansible's own; did you mean "
+                          f"ansible_python_interpreter? {YOURS}"),
     # positions in group_vars and host_vars
     "nested key twice": beside(ALL, PROFILE + "  memory: 4Gi\n",
                                "6: memory is set already on line 5; delete one of the two"),
@@ -155,6 +177,24 @@ def test_storage_and_cache_are_different_hosts(tmp_path: Path) -> None:
                                   "x.example-lab.org"])
 def test_names_that_only_look_like_placeholders(tmp_path: Path, name: str) -> None:
     assert load(tmp_path, replaced(("storage.lan", name))).settings.xcache_origin == f"{name}:1094"
+
+
+@pytest.mark.parametrize("name", [
+    "x", "user", "admin", "profile", "domain_name", "users_list", "node_network", "network_interface", "dns_servers",
+    "http_proxy", "timezone", "home_dir", "apt_mirror", "client_id", "cluster_name", "condor_port",
+    "ansible_perl_interpreter", "ansible_check_mode"])
+def test_variables_of_the_admin(tmp_path: Path, name: str) -> None:
+    assert load(tmp_path, f"{GOOD}{name}=1\n", {EXEC: f"{name}: 2\n"})
+
+
+def test_variables_of_ansible_are_no_slips() -> None:
+    core = Path(ansible.__file__).parent
+    files = [*core.glob("plugins/**/*.py"), core / "config/base.yml",
+             *(file for kind in ("become", "connection", "doc_fragments", "shell")
+               for file in core.parent.glob(f"ansible_collections/*/*/plugins/{kind}/*.py"))]
+    documented = {name for file in files for name in re.findall(r"name: (ansible_\w+)", file.read_text())}
+    assert {"ansible_host", "ansible_become_password", "ansible_doas_user"} < documented
+    assert {name: meant for name in documented if (meant := intended(name))} == {}
 
 
 @pytest.mark.parametrize("value", [ENCRYPTED, '"{{ lookup(\'env\', \'BECOME\') }}"\n'])
