@@ -12,7 +12,7 @@ from casa_install.site.ini import Inventory
 from casa_install.site.model import GROUPS, HostSettings, Vaulted
 from casa_install.site.problems import Place, Problems, nearest
 from casa_install.site.values import placeholder, shown, validate
-from casa_install.site.variables import IMPLICIT, Variables
+from casa_install.site.variables import EXECUTE, IMPLICIT, Variables
 
 SINGLE = ("condor_manager", "condor_access", "xcache", "registry", "origin")
 """Groups of which a site has one host."""
@@ -168,9 +168,9 @@ def _settings(name: str, variables: Variables, rehearsal: bool, problems: Proble
         given = variables.hosts[name].get(f"casa_{field}")
         if given is None:
             continue
-        if name not in variables.members.get("condor_execute", []):
+        if name not in variables.members.get(EXECUTE, []):
             problems.add(given.place, f"{given.name} is for execute points, which {name} is not",
-                         f"delete it or write {name} below [condor_execute]")
+                         f"delete it or write {name} below [{EXECUTE}]")
             continue
         values[field] = validate(HostSettings, field, given, problems, rehearsal=rehearsal)
     return HostSettings(**values)

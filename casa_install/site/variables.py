@@ -12,6 +12,8 @@ from casa_install.site.problems import Place, Problems, nearest
 from casa_install.site.yamlvars import Opener, files_of, names_in, read_yaml
 
 IMPLICIT = ("all", "ungrouped")
+EXECUTE = "condor_execute"
+"""The group for whose hosts the settings of a host are."""
 
 
 @dataclass
@@ -29,7 +31,7 @@ class Variables:
 def collect(inventory: Inventory, opener: Opener, problems: Problems, extra: Iterable[Given] = ()) -> Variables:
     """Bring together the INI file, group_vars and host_vars.
 
-    :param extra: what the command line gives; it counts for the site and for every host.
+    :param extra: what the command line gives; it counts for the site and for every host for which it has a meaning.
     """
     groups = {*IMPLICIT, *inventory.groups}
     parents = _parents(inventory, problems)
@@ -66,7 +68,8 @@ def collect(inventory: Inventory, opener: Opener, problems: Problems, extra: Ite
     for each in extra:
         if _allowed(each, (*SITE_NAMES, *HOST_NAMES), problems, (), "", ""):
             everything.append(each)
-            for scope in ((site,) if each.name in SITE_NAMES else hosts.values()):
+            meant = members.get(EXECUTE, []) if each.name in HOST_NAMES else hosts
+            for scope in ((site,) if each.name in SITE_NAMES else (hosts[host] for host in meant)):
                 scope[each.name] = each
     return Variables(site, hosts, members, tuple(everything))
 

@@ -110,6 +110,11 @@ def read_yaml(file: Path, opener: Opener, problems: Problems) -> list[Given]:
                 problems.add(Place(file, 1), "is encrypted with ansible-vault", "give the vault password file")
             return []
         text = plain
+    return variables_of(text, file, opener, problems)
+
+
+def variables_of(text: str, file: Path, opener: Opener, problems: Problems) -> list[Given]:
+    """Variables of a YAML text that came from a file; whatever cannot be understood is noted and left out."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root is None:
