@@ -92,7 +92,7 @@ def _unknown_groups(inventory: Inventory, variables: Variables, problems: Proble
 
 
 def _origin(inventory: Inventory, variables: Variables, site: Mapping[str, Any], problems: Problems) -> None:
-    hosts = variables.members.get("origin", [])
+    hosts, chosen = variables.members.get("origin", []), variables.site.get("casa_xcache_origin")
     for host in hosts:
         if host in variables.members.get("xcache", []):
             problems.add(_member_place(inventory, "origin", host), f"{host} is in [xcache] and in [origin]",
@@ -100,7 +100,10 @@ def _origin(inventory: Inventory, variables: Variables, site: Mapping[str, Any],
     if hosts and not site.get("rehearsal"):
         problems.add(_member_place(inventory, "origin", hosts[0]), "[origin] is for rehearsals only",
                      "delete it and set casa_xcache_origin to the host:port of your storage")
-    elif not hosts and not site.get("xcache_origin") and "casa_xcache_origin" not in variables.site:
+    elif hosts and chosen:
+        problems.add(chosen.place, f"casa_xcache_origin is set, and [origin] has {hosts[0]}, from which the cache "
+                                   "would not read", "delete one of the two")
+    elif not hosts and not chosen:
         problems.add(_all_vars(inventory), "nothing says where the cache reads from",
                      "set casa_xcache_origin to the host:port of your storage")
 

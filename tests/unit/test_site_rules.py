@@ -141,6 +141,14 @@ RULES = {
     "cache of itself": told("storage.lan:1094", "xcache.casa.lan:1094",
                             "casa_xcache_origin is xcache.casa.lan:1094, the cache xcache-1 itself; write the "
                             "host:port of the storage that it reads from"),
+    "two storages of a rehearsal": (
+        replaced(("[dns]", "[origin]\norigin-1 ansible_host=10.1.0.42\n\n[dns]")) + "casa_rehearsal=true\n", {},
+        [f"site.ini:{LAST + 2}: casa_xcache_origin is set, and [origin] has origin-1, from which the cache would not "
+         "read; delete one of the two"]),
+    "two storages of a site": (
+        replaced(("[dns]", "[origin]\norigin-1 ansible_host=10.1.0.42\n\n[dns]")), {},
+        [f"site.ini:{line_of('[dns]') + 1}: [origin] is for rehearsals only; delete it and set casa_xcache_origin to "
+         "the host:port of your storage"]),
     # what waits for an edit, and secrets
     "account that waits": told("ansible_user=root", "ansible_user=CHANGEME",
                                "ansible_user still has CHANGEME in it; write your site's own"),
