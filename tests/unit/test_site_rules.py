@@ -147,6 +147,12 @@ RULES = {
          "read; delete one of the two"]),
     "two storages of a site": (
         replaced(("[dns]", "[origin]\norigin-1 ansible_host=10.1.0.42\n\n[dns]")), {},
+    **{f"storage at {address}": told("origin=storage.lan", f"origin={address}", f"{address} in "
+                                     f"casa_xcache_origin {why}; write the host:port of the storage that the cache "
+                                     "reads from")
+       for address, why in (("10.96.0.10", "is inside casa_service_network (10.96.0.0/16)"),
+                            ("10.244.3.4", "is inside casa_pod_network (10.244.0.0/16)"),
+                            ("10.1.0.200", "is casa_public_address"), ("127.0.0.1", "is no other host's address"))},
         [f"site.ini:{line_of('[dns]') + 1}: [origin] is for rehearsals only; delete it and set casa_xcache_origin to "
          "the host:port of your storage"]),
     # what waits for an edit, and secrets
