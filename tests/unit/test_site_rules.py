@@ -188,6 +188,16 @@ def test_storage_and_cache_are_different_hosts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["counterexample.org", "storage.example.organic.org", "my-example.com",
+    "password in clear that looks like a domain": added("ansible_password=pass.example",
+                                                        "ansible_password is a secret in clear; let ansible-vault "
+                                                        "encrypt_string --prompt --name ansible_password print it for "
+                                                        "group_vars"),
+    **{f"template of a password: {text}": added(f"ansible_become_password={text}",
+                                                "ansible_become_password is a secret in clear; let ansible-vault "
+                                                "encrypt_string --prompt --name ansible_become_password print it for "
+                                                "group_vars")
+       for text in ("{{ 'hunter2' }}", "{{ 'hun' ~ 'ter2' }}", "{{ 'aHVudGVyMg==' | b64decode }}",
+                    "{% set it='hunter2' %}{{ it }}", "hunter2{{", "{# vault_password #}hunter2")},
                                   "x.example-lab.org"])
 def test_names_that_only_look_like_placeholders(tmp_path: Path, name: str) -> None:
     assert load(tmp_path, replaced(("storage.lan", name))).settings.xcache_origin == f"{name}:1094"
@@ -211,7 +221,8 @@ def test_variables_of_ansible_are_no_slips() -> None:
     assert {name: meant for name in documented if (meant := intended(name))} == {}
 
 
-@pytest.mark.parametrize("value", [ENCRYPTED, '"{{ lookup(\'env\', \'BECOME\') }}"\n'])
+@pytest.mark.parametrize("value", [ENCRYPTED, '"{{ lookup(\'env\', \'BECOME\') }}"\n', '"{{ vault_password }}"\n',
+                                   '"{{ vault_password | b64decode }}"\n', '"{{ passwords[\'root\'] }}"\n'])
 def test_passwords_that_are_not_in_clear(tmp_path: Path, value: str) -> None:
     assert load(tmp_path, GOOD, {ALL: f"ansible_become_password: {value}"})
 
