@@ -7,7 +7,7 @@ from typing import Any
 
 from casa_install.site.model import Vaulted
 from casa_install.site.problems import Problems
-from casa_install.site.values import PLACEHOLDER, placeholder, shown
+from casa_install.site.values import PLACEHOLDER, placeholder, sealed_placeholder, shown
 from casa_install.site.variables import Variables
 
 SECRETS = frozenset({
@@ -22,8 +22,12 @@ def check_connections(variables: Variables, site: Mapping[str, Any], problems: P
         if not given.name.startswith("ansible_") or given.name == "ansible_host" or site.get("rehearsal"):
             continue
         data = given.data
-        if placeholder(data) == PLACEHOLDER:
-            problems.add(given.place, f"{given.name} still has {PLACEHOLDER} in it", "write your site's own")
+        waiting = placeholder(data)
+        # of a secret, nothing is shown that may be a part of it
+        if waiting == PLACEHOLDER or (waiting and given.name not in SECRETS):
+            problems.add(given.place, f"{given.name} still has {waiting} in it", "write your site's own")
+        elif sealed_placeholder(given, problems):
+            continue
         elif given.name in SECRETS and not isinstance(data, Vaulted) and not _looks_up(str(data)):
             problems.add(given.place, f"{given.name} is a secret in clear",
                          f"let ansible-vault encrypt_string --prompt --name {given.name} print it for group_vars")

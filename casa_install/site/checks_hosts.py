@@ -11,7 +11,7 @@ from typing import Any
 from casa_install.site.ini import Inventory
 from casa_install.site.model import GROUPS, HostSettings, Vaulted
 from casa_install.site.problems import Place, Problems, nearest
-from casa_install.site.values import placeholder, shown, validate
+from casa_install.site.values import PLACEHOLDER, placeholder, shown, validate
 from casa_install.site.variables import EXECUTE, IMPLICIT, Variables
 
 SINGLE = ("condor_manager", "condor_access", "xcache", "registry", "origin")
@@ -120,7 +120,7 @@ def read_hosts(inventory: Inventory, variables: Variables, site: Mapping[str, An
     owners: dict[IPv4Address, str] = {}
     hosts = []
     for name, place in inventory.places.items():
-        _check_name(name, place, variables, problems)
+        _check_name(name, place, variables, rehearsal, problems)
         address = _address(name, place, variables, rehearsal, problems)
         if address is not None:
             where = variables.hosts[name]["ansible_host"].place
@@ -133,8 +133,10 @@ def read_hosts(inventory: Inventory, variables: Variables, site: Mapping[str, An
     return hosts
 
 
-def _check_name(name: str, place: Place, variables: Variables, problems: Problems) -> None:
-    if not _NAME.fullmatch(name):
+def _check_name(name: str, place: Place, variables: Variables, rehearsal: bool, problems: Problems) -> None:
+    if placeholder(name) == PLACEHOLDER and not rehearsal:
+        problems.add(place, f"{name} still has {PLACEHOLDER} in its name", "write the host's own")
+    elif not _NAME.fullmatch(name):
         short = name.split(".")[0].lower()
         problems.add(place, f"{name} is not a host name",
                      f"write {short}: the domain is casa_domain" if "." in name and _NAME.fullmatch(short)
@@ -155,7 +157,7 @@ def _address(name: str, place: Place, variables: Variables, rehearsal: bool, pro
     waiting = None if rehearsal else placeholder(given.data)
     if waiting:
         problems.add(given.place, f"{name} still has {waiting} as its address",
-                     "write the host's own")
+                     "write the host's own, such as 10.1.0.11")
         return None
     try:
         return IPv4Address(str(given.data).strip("\"'"))

@@ -35,6 +35,9 @@ def beside(file: str, content: str, *messages: str) -> tuple[str, dict[str, str]
 
 WRITE_NETWORK = "write a network such as 10.1.0.0/24"
 YOURS = "if it is a variable of yours, rename it"
+YOUR_OWN, WRITE_ADDRESS = "write your site's own", "write the host's own, such as 10.1.0.11"
+OF_DOCUMENTS = GOOD.replace("10.1.0.", "192.0.2.")
+HOSTS_OF_DOCUMENTS = {KUBE_2: "ansible_host: 192.0.2.12\n", "host_vars/kube-3/main.yml": "ansible_host: 192.0.2.13\n"}
 PROFILE = "casa_profiles:\n- slug: ab\n  title: x\n  cores: 2\n  memory: 2Gi\n"
 RULES = {
     # types that YAML makes
@@ -93,11 +96,17 @@ RULES = {
     "name of 300 letters": told("exec-2 ", f"{'e' * 300} ", f"{'e' * 300} is not a host name; write a short name of "
                                 "lower-case letters, digits and hyphens, a letter first"),
     # networks and addresses
-    "network of documents": (GOOD.replace("10.1.0.", "192.0.2."),
-                             {KUBE_2: "ansible_host: 192.0.2.12\n", "host_vars/kube-3/main.yml":
-                              "ansible_host: 192.0.2.13\n"},
+    "network of documents": (OF_DOCUMENTS + "casa_rehearsal=true\n", HOSTS_OF_DOCUMENTS,
                              [f"site.ini:{line_of('casa_network')}: casa_network is 192.0.2.0/24, which hosts cannot "
                               f"use; {WRITE_NETWORK}"]),
+    "addresses of documents": (OF_DOCUMENTS, HOSTS_OF_DOCUMENTS, [
+        f"{KUBE_2}:1: kube-2 still has 192.0.2.12 as its address; {WRITE_ADDRESS}",
+        f"host_vars/kube-3/main.yml:1: kube-3 still has 192.0.2.13 as its address; {WRITE_ADDRESS}",
+        *(f"site.ini:{line_of(f'{name} ansible')}: {name} still has 192.0.2.{number} as its address; {WRITE_ADDRESS}"
+          for name, number in (("kube-1", 11), ("gateway-1", 14), ("condor-1", 21), ("exec-1", 31), ("exec-2", 32),
+                               ("xcache-1", 41), ("dns-1", 51))),
+        f"site.ini:{line_of('casa_network')}: casa_network still has 192.0.2.0 in it; {YOUR_OWN}",
+        f"site.ini:{line_of('casa_public')}: casa_public_address still has 192.0.2.200 in it; {YOUR_OWN}"]),
     "pods on the Internet": added("casa_pod_network=8.8.0.0/16", "casa_pod_network is 8.8.0.0/16, where others have "
                                   "their addresses; write a private network such as 10.244.0.0/16"),
     "services overlap pods": added("casa_service_network=10.244.0.0/20",
@@ -138,6 +147,12 @@ RULES = {
                            "65535; correct the port"),
     "port of ssh": added("ansible_port=ssh", "ansible_port is ssh; write a port between 1 and 65535"),
     # the cache and its storage
+    **{f"storage at {address}": told("origin=storage.lan", f"origin={address}", f"{address} in "
+                                     f"casa_xcache_origin {why}; write the host:port of the storage that the cache "
+                                     "reads from")
+       for address, why in (("10.96.0.10", "is inside casa_service_network (10.96.0.0/16)"),
+                            ("10.244.3.4", "is inside casa_pod_network (10.244.0.0/16)"),
+                            ("10.1.0.200", "is casa_public_address"), ("127.0.0.1", "is no other host's address"))},
     "cache of itself": told("storage.lan:1094", "xcache.casa.lan:1094",
                             "casa_xcache_origin is xcache.casa.lan:1094, the cache xcache-1 itself; write the "
                             "host:port of the storage that it reads from"),
@@ -147,12 +162,6 @@ RULES = {
          "read; delete one of the two"]),
     "two storages of a site": (
         replaced(("[dns]", "[origin]\norigin-1 ansible_host=10.1.0.42\n\n[dns]")), {},
-    **{f"storage at {address}": told("origin=storage.lan", f"origin={address}", f"{address} in "
-                                     f"casa_xcache_origin {why}; write the host:port of the storage that the cache "
-                                     "reads from")
-       for address, why in (("10.96.0.10", "is inside casa_service_network (10.96.0.0/16)"),
-                            ("10.244.3.4", "is inside casa_pod_network (10.244.0.0/16)"),
-                            ("10.1.0.200", "is casa_public_address"), ("127.0.0.1", "is no other host's address"))},
         [f"site.ini:{line_of('[dns]') + 1}: [origin] is for rehearsals only; delete it and set casa_xcache_origin to "
          "the host:port of your storage"]),
     # what waits for an edit, and secrets
@@ -160,9 +169,35 @@ RULES = {
                                "ansible_user still has CHANGEME in it; write your site's own"),
     "placeholder of documents": told("storage.lan:1094", "storage.example.com:1094",
                                      "casa_xcache_origin still has example.com in it; write your site's own"),
+    "storage at an address of documents": told("storage.lan:1094", "203.0.113.7:1094",
+                                               f"casa_xcache_origin still has 203.0.113.7 in it; {YOUR_OWN}"),
+    "mirror at an address of documents": added("casa_debian_mirror=http://198.51.100.9/debian",
+                                               f"casa_debian_mirror still has 198.51.100.9 in it; {YOUR_OWN}"),
+    "resolver of documents": added('casa_dns_forwarders=["192.0.2.1"]',
+                                   f"casa_dns_forwarders still has 192.0.2.1 in it; {YOUR_OWN}"),
+    "address of documents in IPv6": told("10.1.0.32", "2001:db8::32",
+                                         f"exec-2 still has 2001:db8::32 as its address; {WRITE_ADDRESS}"),
+    "host that waits": told("exec-2 ", "changeme-1 ",
+                            "changeme-1 still has CHANGEME in its name; write the host's own"),
+    "host that waits in capital letters": told("exec-2 ", "CHANGEME ",
+                                               "CHANGEME still has CHANGEME in its name; write the host's own"),
+    "jump host of documents": added("ansible_ssh_common_args=-o ProxyJump=gate.example.org",
+                                    f"ansible_ssh_common_args still has example.org in it; {YOUR_OWN}"),
+    "jump host at an address of documents": added("ansible_ssh_common_args=-o ProxyJump=root@2001:db8::1",
+                                                  f"ansible_ssh_common_args still has 2001:db8::1 in it; {YOUR_OWN}"),
     "password in clear": added("ansible_become_password=hunter2",
                                "ansible_become_password is a secret in clear; let ansible-vault encrypt_string "
                                "--prompt --name ansible_become_password print it for group_vars"),
+    "password in clear that looks like a domain": added("ansible_password=pass.example",
+                                                        "ansible_password is a secret in clear; let ansible-vault "
+                                                        "encrypt_string --prompt --name ansible_password print it for "
+                                                        "group_vars"),
+    **{f"template of a password: {text}": added(f"ansible_become_password={text}",
+                                                "ansible_become_password is a secret in clear; let ansible-vault "
+                                                "encrypt_string --prompt --name ansible_become_password print it for "
+                                                "group_vars")
+       for text in ("{{ 'hunter2' }}", "{{ 'hun' ~ 'ter2' }}", "{{ 'aHVudGVyMg==' | b64decode }}",
+                    "{% set it='hunter2' %}{{ it }}", "hunter2{{", "{# vault_password #}hunter2")},
     "password in clear of a host": beside(EXEC, "x: 1\nansible_password: hunter2\n",
                                           "2: ansible_password is a secret in clear; let ansible-vault encrypt_string "
                                           "--prompt --name ansible_password print it for group_vars"),
@@ -188,17 +223,7 @@ def test_storage_and_cache_are_different_hosts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["counterexample.org", "storage.example.organic.org", "my-example.com",
-    "password in clear that looks like a domain": added("ansible_password=pass.example",
-                                                        "ansible_password is a secret in clear; let ansible-vault "
-                                                        "encrypt_string --prompt --name ansible_password print it for "
-                                                        "group_vars"),
-    **{f"template of a password: {text}": added(f"ansible_become_password={text}",
-                                                "ansible_become_password is a secret in clear; let ansible-vault "
-                                                "encrypt_string --prompt --name ansible_become_password print it for "
-                                                "group_vars")
-       for text in ("{{ 'hunter2' }}", "{{ 'hun' ~ 'ter2' }}", "{{ 'aHVudGVyMg==' | b64decode }}",
-                    "{% set it='hunter2' %}{{ it }}", "hunter2{{", "{# vault_password #}hunter2")},
-                                  "x.example-lab.org"])
+                                  "x.example-lab.org", "1192.0.2.7.lan", "192.0.20.7", "203.0.11.37"])
 def test_names_that_only_look_like_placeholders(tmp_path: Path, name: str) -> None:
     assert load(tmp_path, replaced(("storage.lan", name))).settings.xcache_origin == f"{name}:1094"
 
