@@ -95,7 +95,22 @@ RULES = {
                               "of lower-case letters, digits and hyphens, a letter first"),
     "name of 300 letters": told("exec-2 ", f"{'e' * 300} ", f"{'e' * 300} is not a host name; write a short name of "
                                 "lower-case letters, digits and hyphens, a letter first"),
+    **{f"YAML nested too deeply: {name}": beside(ALL, f"x: {text}\n", "1: is nested too deeply; write plain lists and "
+                                                 "maps")
+       for name, text in (("lists", "[" * 3000), ("maps", "{a: " * 3000 + "}" * 3000))},
+    "group_vars is a file": (GOOD, {"group_vars": ""}, ["group_vars:1: cannot be read (Not a directory); make it a "
+                                                        "folder that you can read"]),
+    # groups
+    "host in no group": (f"spare ansible_host=10.1.0.90\n{GOOD}", {}, [
+        "site.ini:1: spare is in no group of a site; write it below one of kube_control, kube_workers, gateway, "
+        "condor_manager, condor_access, condor_execute, xcache, dns, registry, origin"]),
     # networks and addresses
+    "host at the bridge": (replaced(("10.1.0.32", "10.1.0.1")) + "casa_rehearsal=true\n", {},
+                           [f"site.ini:{line_of('exec-2')}: 10.1.0.1 of exec-2 is the bridge's own address; write "
+                            "another"]),
+    **{f"service network {net}": added(f"casa_service_network={net}", f"casa_service_network is {net}; write a network "
+                                       "between /12 and /24")
+       for net in ("10.96.0.0/11", "10.96.0.0/25")},
     "network of documents": (OF_DOCUMENTS + "casa_rehearsal=true\n", HOSTS_OF_DOCUMENTS,
                              [f"site.ini:{line_of('casa_network')}: casa_network is 192.0.2.0/24, which hosts cannot "
                               f"use; {WRITE_NETWORK}"]),
@@ -211,6 +226,11 @@ def test_rule(rule: str, tmp_path: Path) -> None:
         load(tmp_path, text, files)
     found = [str(each).removeprefix(f"{tmp_path}/") for each in refused.value.problems]
     assert found == messages
+
+
+@pytest.mark.parametrize("net", ["10.96.0.0/12", "10.96.0.0/24"])
+def test_the_largest_and_the_smallest_network_of_services(tmp_path: Path, net: str) -> None:
+    assert str(load(tmp_path, f"{GOOD}casa_service_network={net}\n").settings.service_network) == net
 
 
 def test_storage_and_cache_are_different_hosts(tmp_path: Path) -> None:
