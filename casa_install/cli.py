@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     shared.add_argument("-i", "--inventory", type=Path, required=True, metavar="SITE.INI", help="the site's inventory")
     reading = argparse.ArgumentParser(add_help=False)
     reading.add_argument("-e", "--extra-vars", dest="extra", action="append", default=[], metavar="NAME=VALUE",
-                         help="a setting that overrules the inventory in this run; @FILE: all of a YAML file")
+                         help="settings that overrule the inventory in this run; also JSON, or @FILE: a YAML file")
     reading.add_argument("--vault-id", dest="vault_ids", action="append", default=[], type=selection.vault_id,
                          metavar="[LABEL@]FILE", help="a file with a password of the inventory's encrypted values")
     reading.add_argument("--vault-password-file", "--vault-pass-file", dest="vault_ids", action="append",

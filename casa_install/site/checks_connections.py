@@ -7,7 +7,7 @@ from typing import Any
 
 from casa_install.site.model import Vaulted
 from casa_install.site.problems import Problems
-from casa_install.site.values import PLACEHOLDER, placeholder, shown
+from casa_install.site.values import PLACEHOLDER, placeholder, sealed_placeholder, shown
 from casa_install.site.variables import Variables
 
 SECRETS = frozenset({
@@ -22,9 +22,13 @@ def check_connections(variables: Variables, site: Mapping[str, Any], problems: P
         if not given.name.startswith("ansible_") or given.name == "ansible_host" or site.get("rehearsal"):
             continue
         data = given.data
-        if placeholder(data) == PLACEHOLDER:
-            problems.add(given.place, f"{given.name} still has {PLACEHOLDER} in it", "write your site's own")
-        elif given.name in SECRETS and not isinstance(data, Vaulted) and "{{" not in str(data):
+        waiting = placeholder(data)
+        # of a secret, nothing is shown that may be a part of it
+        if waiting == PLACEHOLDER or (waiting and given.name not in SECRETS):
+            problems.add(given.place, f"{given.name} still has {waiting} in it", "write your site's own")
+        elif sealed_placeholder(given, problems):
+            continue
+        elif given.name in SECRETS and not isinstance(data, Vaulted) and not _looks_up(str(data)):
             problems.add(given.place, f"{given.name} is a secret in clear",
                          f"let ansible-vault encrypt_string --prompt --name {given.name} print it for group_vars")
         elif given.name == "ansible_become_user" and str(data).strip("\"'") != "root" and "{{" not in str(data):
@@ -32,6 +36,18 @@ def check_connections(variables: Variables, site: Mapping[str, Any], problems: P
                          "write root or delete it")
         elif given.name == "ansible_port" and not _is_port(data):
             problems.add(given.place, f"ansible_port is {shown(data)}", "write a port between 1 and 65535")
+
+
+def _looks_up(text: str) -> bool:
+    """True for a template that takes something from elsewhere; one that only has texts in it says the secret itself."""
+    from jinja2 import Environment, TemplateSyntaxError, nodes  # rarely needed
+
+    try:
+        names = list(Environment(autoescape=True).parse(text).find_all(nodes.Name))
+    except (TemplateSyntaxError, RecursionError):
+        return False
+    own = {each.name for each in names if each.ctx == "store"}
+    return any(each.name not in own for each in names)
 
 
 def _is_port(data: Any) -> bool:

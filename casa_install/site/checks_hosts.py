@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from casa_install.site.ini import Inventory
-from casa_install.site.model import GROUPS, Host, HostSettings, Vaulted
+from casa_install.site.model import GROUPS, HostSettings, Vaulted
 from casa_install.site.problems import Place, Problems, nearest
-from casa_install.site.values import placeholder, shown, validate
-from casa_install.site.variables import IMPLICIT, Variables
+from casa_install.site.values import PLACEHOLDER, placeholder, shown, validate
+from casa_install.site.variables import EXECUTE, IMPLICIT, Variables
 
 SINGLE = ("condor_manager", "condor_access", "xcache", "registry", "origin")
 """Groups of which a site has one host."""
@@ -21,6 +22,17 @@ SERVICES = {"api": "kube_control", "hub": None, "dask": None, "dask-worker": Non
             "localhost": None}
 """Names that the zone gives to services -> the group whose host may have the name as its own."""
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class HostRead:
+    """A host as far as it could be read: what is wrong with one part of it hides no problem of another."""
+
+    name: str
+    address: IPv4Address | None
+    groups: tuple[str, ...]
+    settings: HostSettings
+    """The good ones."""
 
 
 def check_groups(inventory: Inventory, variables: Variables, site: Mapping[str, Any], problems: Problems) -> None:
@@ -80,7 +92,7 @@ def _unknown_groups(inventory: Inventory, variables: Variables, problems: Proble
 
 
 def _origin(inventory: Inventory, variables: Variables, site: Mapping[str, Any], problems: Problems) -> None:
-    hosts = variables.members.get("origin", [])
+    hosts, chosen = variables.members.get("origin", []), variables.site.get("casa_xcache_origin")
     for host in hosts:
         if host in variables.members.get("xcache", []):
             problems.add(_member_place(inventory, "origin", host), f"{host} is in [xcache] and in [origin]",
@@ -88,7 +100,10 @@ def _origin(inventory: Inventory, variables: Variables, site: Mapping[str, Any],
     if hosts and not site.get("rehearsal"):
         problems.add(_member_place(inventory, "origin", hosts[0]), "[origin] is for rehearsals only",
                      "delete it and set casa_xcache_origin to the host:port of your storage")
-    elif not hosts and not site.get("xcache_origin") and "casa_xcache_origin" not in variables.site:
+    elif hosts and chosen:
+        problems.add(chosen.place, f"casa_xcache_origin is set, and [origin] has {hosts[0]}, from which the cache "
+                                   "would not read", "delete one of the two")
+    elif not hosts and not chosen:
         problems.add(_all_vars(inventory), "nothing says where the cache reads from",
                      "set casa_xcache_origin to the host:port of your storage")
 
@@ -98,34 +113,37 @@ def _all_vars(inventory: Inventory) -> Place:
     return group.place if group else inventory.end
 
 
-def build_hosts(inventory: Inventory, variables: Variables, site: Mapping[str, Any], problems: Problems) -> list[Host]:
-    """Every host with its address; hosts with problems are left out."""
+def read_hosts(inventory: Inventory, variables: Variables, site: Mapping[str, Any],
+               problems: Problems) -> list[HostRead]:
+    """Every host, whatever is wrong with it."""
     rehearsal = bool(site.get("rehearsal"))
     owners: dict[IPv4Address, str] = {}
     hosts = []
     for name, place in inventory.places.items():
-        if not _NAME.fullmatch(name):
-            short = name.split(".")[0].lower()
-            problems.add(place, f"{name} is not a host name",
-                         f"write {short}: the domain is casa_domain" if "." in name and _NAME.fullmatch(short)
-                         else "write a short name of lower-case letters, digits and hyphens, a letter first")
-            continue
-        if name in SERVICES and name not in [*variables.members.get(SERVICES[name] or "", [])[:1]]:
-            problems.add(place, f"{name}.<domain> is the name of a service",
-                         f"name the host otherwise, such as {name}-1")
+        _check_name(name, place, variables, rehearsal, problems)
         address = _address(name, place, variables, rehearsal, problems)
-        settings = _settings(name, variables, rehearsal, problems)
-        if address is None or settings is None:
-            continue
-        where = variables.hosts[name]["ansible_host"].place
-        if address in owners:
-            problems.add(where, f"{name} has the address of {owners[address]} ({address})", "write the host's own")
-            continue
-        owners[address] = name
-        _inside(name, address, where, site, problems)
+        if address is not None:
+            where = variables.hosts[name]["ansible_host"].place
+            if owners.setdefault(address, name) != name:
+                problems.add(where, f"{name} has the address of {owners[address]} ({address})", "write the host's own")
+            else:
+                _inside(name, address, where, site, problems)
         groups = tuple(group for group in GROUPS if name in variables.members.get(group, []))
-        hosts.append(Host(name=name, address=address, groups=groups, settings=settings))
+        hosts.append(HostRead(name, address, groups, _settings(name, variables, rehearsal, problems)))
     return hosts
+
+
+def _check_name(name: str, place: Place, variables: Variables, rehearsal: bool, problems: Problems) -> None:
+    if placeholder(name) == PLACEHOLDER and not rehearsal:
+        problems.add(place, f"{name} still has {PLACEHOLDER} in its name", "write the host's own")
+    elif not _NAME.fullmatch(name):
+        short = name.split(".")[0].lower()
+        problems.add(place, f"{name} is not a host name",
+                     f"write {short}: the domain is casa_domain" if "." in name and _NAME.fullmatch(short)
+                     else "write a short name of lower-case letters, digits and hyphens, a letter first")
+    elif name in SERVICES and name not in [*variables.members.get(SERVICES[name] or "", [])[:1]]:
+        problems.add(place, f"{name}.<domain> is the name of a service",
+                     f"name the host otherwise, such as {name}-1")
 
 
 def _address(name: str, place: Place, variables: Variables, rehearsal: bool, problems: Problems) -> IPv4Address | None:
@@ -139,7 +157,7 @@ def _address(name: str, place: Place, variables: Variables, rehearsal: bool, pro
     waiting = None if rehearsal else placeholder(given.data)
     if waiting:
         problems.add(given.place, f"{name} still has {waiting} as its address",
-                     "write the host's own")
+                     "write the host's own, such as 10.1.0.11")
         return None
     try:
         return IPv4Address(str(given.data).strip("\"'"))
@@ -149,19 +167,18 @@ def _address(name: str, place: Place, variables: Variables, rehearsal: bool, pro
         return None
 
 
-def _settings(name: str, variables: Variables, rehearsal: bool, problems: Problems) -> HostSettings | None:
+def _settings(name: str, variables: Variables, rehearsal: bool, problems: Problems) -> HostSettings:
     values: dict[str, Any] = {}
-    before = len(problems.found)
     for field in HostSettings.model_fields:
         given = variables.hosts[name].get(f"casa_{field}")
         if given is None:
             continue
-        if name not in variables.members.get("condor_execute", []):
+        if name not in variables.members.get(EXECUTE, []):
             problems.add(given.place, f"{given.name} is for execute points, which {name} is not",
-                         f"delete it or write {name} below [condor_execute]")
+                         f"delete it or write {name} below [{EXECUTE}]")
             continue
         values[field] = validate(HostSettings, field, given, problems, rehearsal=rehearsal)
-    return HostSettings(**values) if len(problems.found) == before else None
+    return HostSettings(**values)
 
 
 def _inside(name: str, address: IPv4Address, where: Place, site: Mapping[str, Any], problems: Problems) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from itertools import combinations
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,8 +14,9 @@ from typing import Any, TypeVar
 from cryptography import x509
 
 from casa_install.credentials import provided
+from casa_install.site.checks_hosts import HostRead
 from casa_install.site.ini import Given
-from casa_install.site.model import Host, Profile
+from casa_install.site.model import Profile
 from casa_install.site.problems import Place, Problems
 from casa_install.site.values import place_of
 
@@ -38,7 +40,8 @@ _Held = TypeVar("_Held")
 class SiteChecks:
     """The settings that were readable, where they were written, and what contradicts what.
 
-    Settings that were refused already are absent from ``values``: nothing is said twice.
+    Settings that were refused already are absent from ``values``: nothing is said twice. One that is wrong by its
+    capital letters alone is there in small ones.
     """
 
     def __init__(self, values: Mapping[str, Any], given: Mapping[str, Given], head: Place, problems: Problems) -> None:
@@ -51,7 +54,7 @@ class SiteChecks:
         given = self.given.get(f"casa_{field}")
         return place_of(given, loc) if given else self.head
 
-    def run(self, hosts: Sequence[Host]) -> None:
+    def run(self, hosts: Sequence[HostRead]) -> None:
         """All of them."""
         self.domain()
         self.networks()
@@ -63,7 +66,8 @@ class SiteChecks:
         self.profiles()
         self.authorities()
         self.service_certificate()
-        self.endpoints(hosts)
+        self.ports()
+        self.storage(hosts)
         self.job_containers(hosts)
 
     def domain(self) -> None:
@@ -100,7 +104,7 @@ class SiteChecks:
                 self.problems.add(self.place(at), f"casa_{other} ({known[other]}) overlaps casa_{one} ({known[one]})",
                                   f"write casa_{other}={free or 'a private network'}, or another that hosts do not use")
 
-    def node_networks(self, hosts: Sequence[Host]) -> None:
+    def node_networks(self, hosts: Sequence[HostRead]) -> None:
         """The pod network has room for every node."""
         net = self.values.get("pod_network")
         nodes = sum(bool({"kube_control", "kube_workers", "gateway"} & set(host.groups)) for host in hosts)
@@ -108,7 +112,7 @@ class SiteChecks:
             self.problems.add(self.place("pod_network"), f"casa_pod_network {net} is too small for {nodes} nodes",
                               f"each takes a /{_NODE_BITS}: write a larger network")
 
-    def public_address(self, hosts: Sequence[Host]) -> None:
+    def public_address(self, hosts: Sequence[HostRead]) -> None:
         """The public address is a free address of the network."""
         network, address = self.values.get("network"), self.values.get("public_address")
         if not isinstance(network, IPv4Network) or not isinstance(address, IPv4Address):
@@ -123,21 +127,27 @@ class SiteChecks:
             self.problems.add(self.place("public_address"), f"casa_public_address {address} {wrong}",
                               "write an address of the network that nothing else has")
 
-    def forwarders(self, hosts: Sequence[Host]) -> None:
+    def forwarders(self, hosts: Sequence[HostRead]) -> None:
         """Resolvers are asked once each, are elsewhere, and can be reached."""
         own = {host.address: host.name for host in hosts if "dns" in host.groups}
-        inside = {f"casa_{name}": net for name in ("pod_network", "service_network")
-                  if isinstance(net := self.values.get(name), IPv4Network)}
         given = self.values.get("dns_forwarders") or ()
         for index, address in enumerate(given):
             wrong = ("is there already" if address in given[:index]
                      else f"is {own[address]}, which would ask itself" if address in own
-                     else "is casa_public_address" if address == self.values.get("public_address")
-                     else next((f"is inside {name} ({net})" for name, net in inside.items() if address in net), None)
-                     or ("is no other host's address" if any(address in net for net in _UNUSABLE) else None))
+                     else self._not_elsewhere(address))
             if wrong:
                 self.problems.add(self.place("dns_forwarders", index), f"{address} in casa_dns_forwarders {wrong}",
                                   "write the resolver that the hosts used before, or delete it")
+
+    def _not_elsewhere(self, address: IPv4Address) -> str | None:
+        """Why an address cannot be that of a server outside of the site's own networks; None when it can."""
+        if address == self.values.get("public_address"):
+            return "is casa_public_address"
+        for name in ("pod_network", "service_network"):
+            net = self.values.get(name)
+            if isinstance(net, IPv4Network) and address in net:
+                return f"is inside casa_{name} ({net})"
+        return "is no other host's address" if any(address in net for net in _UNUSABLE) else None
 
     def login(self) -> None:
         """Users log in by an identity provider, or by one password where nobody from outside can come."""
@@ -226,14 +236,17 @@ class SiteChecks:
             self.problems.add(place, str(error), error.remedy)
             return None
 
-    def endpoints(self, hosts: Sequence[Host]) -> None:
-        """Ports are ports, and the cache does not read from itself."""
+    def ports(self) -> None:
+        """Ports of endpoints are ports."""
         for field in ("xcache_origin", "debian_mirror", "oidc_authorize_url", "oidc_token_url", "oidc_userinfo_url"):
             value = self.values.get(field)
             port = re.match(r"(?:https?://)?[^/:]+:([0-9]+)", value) if isinstance(value, str) else None
             if port and not 0 < int(port[1]) <= 65535:
                 self.problems.add(self.place(field), f"casa_{field} is {value}, whose port is not between 1 and 65535",
                                   "correct the port")
+
+    def storage(self, hosts: Sequence[HostRead]) -> None:
+        """The cache does not read from itself, nor from where no storage can be."""
         origin, domain = self.values.get("xcache_origin"), self.values.get("domain")
         if not isinstance(origin, str):
             return
@@ -244,8 +257,13 @@ class SiteChecks:
             self.problems.add(self.place("xcache_origin"),
                               f"casa_xcache_origin is {origin}, the cache {caches[name]} itself",
                               "write the host:port of the storage that it reads from")
+            return
+        with contextlib.suppress(AddressValueError):  # most have a name
+            if wrong := self._not_elsewhere(IPv4Address(name)):
+                self.problems.add(self.place("xcache_origin"), f"{name} in casa_xcache_origin {wrong}",
+                                  "write the host:port of the storage that the cache reads from")
 
-    def job_containers(self, hosts: Sequence[Host]) -> None:
+    def job_containers(self, hosts: Sequence[HostRead]) -> None:
         """Docker has its hosts for itself: Kubernetes would bring a second containerd."""
         if self.values.get("job_containers") != "docker":
             return

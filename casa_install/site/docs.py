@@ -29,7 +29,7 @@ A site is one INI inventory: hosts in groups, and variables that start with `cas
 under `[all:vars]` or in `group_vars/all.yml` beside the inventory; settings of a host on its line, under the `:vars`
 of its group, in `group_vars/<group>.yml` or in `host_vars/<host>.yml`. Lists and maps are written as in Python or
 JSON in the INI file and as YAML elsewhere. Ansible's own variables (`ansible_host`, `ansible_user`, …) mean what they
-always do.
+always do. Variables of yours are welcome unless a name is so close to one of these that it may be a slip of it.
 A mistake is answered by its file, its line and what to write instead, before any host is touched.
 Editors check `group_vars/all.yml` while you write it, by [settings.schema.json](settings.schema.json); with the YAML
 language server, the first line `# yaml-language-server: $schema=…/docs/settings.schema.json` names it.

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from casa_install.site.checks_connections import check_connections
-from casa_install.site.checks_hosts import build_hosts, check_groups
+from casa_install.site.checks_hosts import check_groups, read_hosts
 from casa_install.site.checks_site import SiteChecks
 from casa_install.site.extra import read_extra
 from casa_install.site.ini import Given, Inventory, literal, read_ini
-from casa_install.site.model import Settings, Site
+from casa_install.site.model import Host, Settings, Site
 from casa_install.site.problems import InventoryErrors, Place, Problem, Problems
 from casa_install.site.values import validate
 from casa_install.site.variables import Variables, collect
@@ -45,13 +46,14 @@ def load_site(inventory: Path, *, vault_passwords: Sequence[Path] = (), extra: S
     directory = inventory.absolute().parent
     values = {name: _placed(value, directory) for name, value in _values(read, variables, problems).items()}
     check_groups(read, variables, values, problems)
-    hosts = build_hosts(read, variables, values, problems)
+    hosts = read_hosts(read, variables, values, problems)
     check_connections(variables, values, problems)
     checks = SiteChecks(values, variables.site, _head(read), problems)
     checks.run(hosts)
-    problems.stop_if_any()
-    return Site(settings=Settings(**values), hosts=tuple(hosts), inventory=inventory.absolute(),
-                passing=tuple(checks.passing.found), overruled=tuple(extra), vault_passwords=tuple(vault_passwords),
+    problems.stop_if_any(besides=checks.passing.found)
+    return Site(settings=Settings(**values), hosts=tuple(Host(**vars(host)) for host in hosts),
+                inventory=inventory.absolute(), passing=tuple(checks.passing.found), overruled=tuple(extra),
+                vault_passwords=tuple(vault_passwords),
                 extra={each.name: literal(each.data) if each.ini else each.data for each in given
                        if not each.name.startswith("casa_")})
 
@@ -61,7 +63,7 @@ def problems_without(site: Site, hosts: Collection[str]) -> tuple[Problem, ...]:
     try:
         load_site(site.inventory, vault_passwords=site.vault_passwords, extra=site.overruled, without=hosts)
     except InventoryErrors as errors:
-        return errors.problems
+        return tuple(each for each in errors.problems if each not in site.passing)
     return ()
 
 
@@ -98,7 +100,7 @@ def _placed(value: Any, directory: Path) -> Any:
 
 
 def _values(read: Inventory, variables: Variables, problems: Problems) -> dict[str, Any]:
-    """Values of all settings; those with problems are left out."""
+    """Values of all settings; those with problems are left out, or are what they were meant to be."""
     given = variables.site.get("casa_rehearsal")
     rehearsal = bool(given and validate(Settings, "rehearsal", given, Problems(), rehearsal=True))
     values: dict[str, Any] = {}
@@ -109,8 +111,17 @@ def _values(read: Inventory, variables: Variables, problems: Problems) -> dict[s
             value = validate(Settings, name, given, problems, rehearsal=rehearsal)
             if len(problems.found) == before:
                 values[name] = value
+            elif (meant := _in_small_letters(name, given, rehearsal)) is not None:
+                values[name] = meant
         elif field.is_required():
             problems.add(_head(read), f"casa_{name} is missing", f"write casa_{name}: {field.description}")
         else:
             values[name] = field.get_default(call_default_factory=True)
     return values
+
+
+def _in_small_letters(name: str, given: Given, rehearsal: bool) -> Any:
+    """What a refused value is without its capital letters, so that what else is wrong with it is told at once."""
+    if not isinstance(given.data, str):
+        return None
+    return validate(Settings, name, replace(given, data=given.data.lower()), Problems(), rehearsal=rehearsal)

@@ -51,13 +51,14 @@ class Problems:
         """Note one problem; what a terminal would not print is written as an escape."""
         self.found.append(Problem(place.file, place.line, printable(message), printable(remedy)))
 
-    def stop_if_any(self) -> None:
+    def stop_if_any(self, besides: Iterable[Problem] = ()) -> None:
         """Refuse the inventory if something was noted.
 
-        :raises InventoryErrors: with all that was noted.
+        :param besides: what alone would be no reason to refuse it.
+        :raises InventoryErrors: with all that was noted, and with that.
         """
         if self.found:
-            raise InventoryErrors(self.found)
+            raise InventoryErrors([*self.found, *besides])
 
 
 def printable(text: str) -> str:

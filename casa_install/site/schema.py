@@ -28,6 +28,8 @@ def schema() -> str:
         "patternProperties": {
             rf"^casa_({'|'.join(HostSettings.model_fields)})$": {
                 "description": "A setting of one host: write it on the host's line or in host_vars.", "not": {}},
+            rf"^({'|'.join([*Settings.model_fields, *HostSettings.model_fields])})$": {
+                "description": "Not a setting: the names of settings begin with casa_.", "not": {}},
             rf"^[Cc][Aa][Ss][Aa](?!_({'|'.join([*Settings.model_fields, *HostSettings.model_fields])})$)": {
                 "description": "Not a setting: docs/settings.md lists them all.", "not": {}},
         },

@@ -19,12 +19,14 @@ from casa_install.site.problems import Place, Problems, nearest
 
 PLACEHOLDER = "CHANGEME"
 _DOCUMENTATION = re.compile(r"(?<![a-z0-9-])example\.(?:org|com|net|edu)(?![a-z0-9-])"
-                            r"|\.(?:example|invalid)(?![a-z0-9.-])")
-"""Domains that documents use and no site has."""
+                            r"|\.(?:example|invalid)(?![a-z0-9.-])"
+                            r"|(?<![0-9.])(?:192\.0\.2|198\.51\.100|203\.0\.113)\.[0-9]{1,3}(?![0-9])"
+                            r"|(?<![0-9a-f:])2001:0?db8:[0-9a-f:]*")
+"""Domains and addresses that documents use and no site has."""
 
 
 def placeholder(data: Any) -> str | None:
-    """What in a value still waits for the site's own: ``CHANGEME`` or a documentation domain."""
+    """What in a value still waits for the site's own: ``CHANGEME``, a domain or an address of documentation."""
     if isinstance(data, str):
         low = data.lower()
         if PLACEHOLDER.lower() in low:
@@ -33,7 +35,19 @@ def placeholder(data: Any) -> str | None:
         return found[0] if found else None
     if isinstance(data, Mapping):
         data = data.values()
-    return next(filter(None, map(placeholder, data)), None) if isinstance(data, Iterable) else None
+    if not isinstance(data, Iterable) or isinstance(data, Vaulted):
+        return None
+    return next(filter(None, map(placeholder, data)), None)
+
+
+def sealed_placeholder(given: Given, problems: Problems) -> bool:
+    """True after noting that an encrypted value opens and still waits for the site's own; nothing of it is shown."""
+    plain = given.data.plain if isinstance(given.data, Vaulted) else None
+    if plain is None or PLACEHOLDER.lower() not in plain.get_secret_value().lower():
+        return False
+    problems.add(given.place, f"{given.name} is encrypted, but what is encrypted still waits for an edit",
+                 "encrypt your site's own")
+    return True
 
 
 def plain_type(annotation: Any) -> Any:
@@ -84,6 +98,8 @@ def validate(model: type[BaseModel], name: str, given: Given, problems: Problems
     if secret and not isinstance(data, Vaulted):
         problems.add(given.place, f"{given.name} is a secret in clear",
                      f"let ansible-vault encrypt_string --prompt --name {given.name} print it for group_vars/all.yml")
+        return None
+    if secret and not rehearsal and sealed_placeholder(given, problems):
         return None
     if isinstance(data, str) and ("{{" in data or "{%" in data):
         problems.add(given.place, f"{given.name} is a template", "write the value itself: settings are not templates")

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from casa_install.site.ini import Given, Inventory
 from casa_install.site.model import GROUPS, HostSettings, Settings
+from casa_install.site.names import ANSIBLE_NAMES, HOST_NAMES, SITE_NAMES, intended
 from casa_install.site.problems import Place, Problems, nearest
 from casa_install.site.yamlvars import Opener, files_of, names_in, read_yaml
 
-SITE_NAMES = tuple(f"casa_{name}" for name in Settings.model_fields)
-HOST_NAMES = tuple(f"casa_{name}" for name in HostSettings.model_fields)
 IMPLICIT = ("all", "ungrouped")
+EXECUTE = "condor_execute"
+"""The group for whose hosts the settings of a host are."""
 
 
 @dataclass
@@ -30,7 +31,7 @@ class Variables:
 def collect(inventory: Inventory, opener: Opener, problems: Problems, extra: Iterable[Given] = ()) -> Variables:
     """Bring together the INI file, group_vars and host_vars.
 
-    :param extra: what the command line gives; it counts for the site and for every host.
+    :param extra: what the command line gives; it counts for the site and for every host for which it has a meaning.
     """
     groups = {*IMPLICIT, *inventory.groups}
     parents = _parents(inventory, problems)
@@ -67,7 +68,8 @@ def collect(inventory: Inventory, opener: Opener, problems: Problems, extra: Ite
     for each in extra:
         if _allowed(each, (*SITE_NAMES, *HOST_NAMES), problems, (), "", ""):
             everything.append(each)
-            for scope in ((site,) if each.name in SITE_NAMES else hosts.values()):
+            meant = members.get(EXECUTE, []) if each.name in HOST_NAMES else hosts
+            for scope in ((site,) if each.name in SITE_NAMES else (hosts[host] for host in meant)):
                 scope[each.name] = each
     return Variables(site, hosts, members, tuple(everything))
 
@@ -80,13 +82,18 @@ def _host_scope(given: Given, problems: Problems) -> bool:
 def _allowed(given: Given, here: Iterable[str], problems: Problems, elsewhere: Iterable[str], why: str,
              remedy: str) -> bool:
     """True for a variable that may stand here; Ansible's and the site's own variables may stand anywhere."""
-    if given.name in here or not given.name.lower().startswith("casa"):
+    if given.name in here:
         return True
     if given.name in elsewhere:
         problems.add(given.place, f"{given.name} {why}", remedy)
+    elif given.name.lower().startswith("casa"):
+        problems.add(given.place, f"{given.name} is not a setting", _likely(given.name))
+    elif meant := intended(given.name):
+        what = "variable of Ansible's own" if meant in ANSIBLE_NAMES else "setting"
+        problems.add(given.place, f"{given.name} is not a {what}",
+                     f"did you mean {meant}? if it is a variable of yours, rename it")
     else:
-        problems.add(given.place, f"{given.name} is not a setting",
-                     _likely(given.name))
+        return True
     return False
 
 

@@ -54,10 +54,13 @@ def _printed(file: Path, problems: Problems) -> str | None:
     """What a program prints; None after noting that it does not run."""
     try:
         return subprocess.run([file], check=True, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE).stdout
-    except (OSError, subprocess.CalledProcessError, UnicodeDecodeError) as error:
-        problems.add(Place(file, 1), f"does not print a vault password ({error})", "make it run, or write the password "
-                     "into a file that is not executable")
-        return None
+    except subprocess.CalledProcessError as error:
+        why = f"exit status {error.returncode}"
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "no UTF-8 text"
+    problems.add(Place(file, 1), f"does not print a vault password ({why})",
+                 "make it run, or write the password into a file that is not executable")
+    return None
 
 
 def files_of(folder: Path, name: str) -> list[Path]:
@@ -110,6 +113,11 @@ def read_yaml(file: Path, opener: Opener, problems: Problems) -> list[Given]:
                 problems.add(Place(file, 1), "is encrypted with ansible-vault", "give the vault password file")
             return []
         text = plain
+    return variables_of(text, file, opener, problems)
+
+
+def variables_of(text: str, file: Path, opener: Opener, problems: Problems) -> list[Given]:
+    """Variables of a YAML text that came from a file; whatever cannot be understood is noted and left out."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root is None:

@@ -75,3 +75,8 @@ def replaced(*pairs: tuple[str, str]) -> str:
         assert old in text, old
         text = text.replace(old, new, 1)
     return text
+
+
+def line_of(part: str, text: str = GOOD) -> int:
+    """Number of the first line with a text in it."""
+    return next(number for number, line in enumerate(text.split("\n"), 1) if part in line)

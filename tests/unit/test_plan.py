@@ -215,10 +215,54 @@ def test_extra_variables_overrule_the_inventory_wherever_the_site_is_read(tmp_pa
     assert problems_without(site, ["exec-1"]) == ()
 
 
+def test_extra_settings_of_a_host_count_for_execute_points(tmp_path: Path) -> None:
+    inventory = site_inventories.write(tmp_path, site_inventories.GOOD)
+    site = load_site(inventory, extra=["casa_condor_cpus=4"])
+    assert {host.name: host.settings.condor_cpus for host in site.hosts if host.settings.condor_cpus} == {
+        "exec-1": 4, "exec-2": 4}
+    assert site.settings == load_site(inventory).settings
+    with pytest.raises(InventoryErrors) as refused:
+        load_site(inventory, extra=["casa_condor_cpus=0"])
+    assert str(refused.value) == "-e: casa_condor_cpus is 0; it should be greater than 0"
+
+
+@pytest.mark.parametrize(("word", "extra", "home_size"), [
+    ("ansible_user=bob ansible_port=22", {"ansible_user": "bob", "ansible_port": 22}, "10Gi"),
+    ("ansible_ssh_common_args='-o ProxyJump=gate -4' casa_home_size=20Gi",
+     {"ansible_ssh_common_args": "-o ProxyJump=gate -4"}, "20Gi"),
+    ("ansible_user=bob\nansible_port=22", {"ansible_user": "bob", "ansible_port": 22}, "10Gi"),
+    ("ansible_user={{ lookup('env', 'WHO') }}", {"ansible_user": "{{ lookup('env', 'WHO') }}"}, "10Gi"),
+    ('{"casa_home_size": "20Gi", "ansible_port": 22}', {"ansible_port": 22}, "20Gi"),
+    ("{casa_home_size: 20Gi, ansible_become: true}", {"ansible_become": True}, "20Gi"),
+    ("{}", {}, "10Gi"), ("", {}, "10Gi"),
+])
+def test_extra_variables_are_written_as_for_ansible(tmp_path: Path, word: str, extra: dict[str, Any],
+                                                    home_size: str) -> None:
+    site = load_site(site_inventories.write(tmp_path, site_inventories.GOOD), extra=[word])
+    assert (site.extra, site.settings.home_size) == (extra, home_size)
+
+
+@pytest.mark.parametrize("word", ['casa_users=["carol","dave"]', "casa_users='[\"carol\", \"dave\"]'",
+                                  '{"casa_users": ["carol", "dave"]}'])
+def test_extra_lists(tmp_path: Path, word: str) -> None:
+    inventory = site_inventories.write(tmp_path, site_inventories.GOOD)
+    assert load_site(inventory, extra=[word, "casa_admins=[]"]).settings.users == ("carol", "dave")
+
+
 @pytest.mark.parametrize(("word", "told"), [
     ("casa_domian=x", "-e: casa_domian is not a setting; did you mean casa_domain?"),
+    ("home_size=1Gi", "-e: home_size is not a setting; did you mean casa_home_size?"),
+    ("ansible_usr=x", "-e: ansible_usr is not a variable of Ansible's own; did you mean ansible_user?"),
     ("thing=x", "-e: thing is neither a setting nor a variable of Ansible's own"),
-    ("casa_domain", "-e: casa_domain gives no variable a value"),
+    ("casa_domain", "-e: casa_domain gives no variable a value; write -e NAME=VALUE, "
+                    "-e '{\"NAME\": VALUE}' or -e @FILE"),
+    ("ansible_user: bob", "-e: ansible_user: gives no variable a value"),
+    ("ansible_user=bob smith", "-e: beside ansible_user there is a word without =; write -e '{\"NAME\": VALUE}', or "
+                               "put a value that has spaces into quotation marks of its own"),
+    ("ansible_user='bob", "-e: what follows ansible_user= cannot be read; close its quotation or its {{"),
+    ("[1]", "-e: does not hold variables; write name: value lines"),
+    ('{"casa_home_size": "1GB"}', "-e: casa_home_size is 1GB; write a whole number with Mi, Gi or Ti, such as 10Gi"),
+    ('{"casa_home_size"', "-e: is not YAML (expected ',' or '}', but got '<stream end>'); correct the line"),
     ("@none.yml", "none.yml"),
 ])
 def test_a_wrong_extra_variable_is_told_with_its_place(tmp_path: Path, word: str, told: str) -> None:

@@ -7,16 +7,11 @@ from pathlib import Path
 import pytest
 
 from casa_install.site import InventoryErrors, load_site
-from tests.unit.site_inventories import GOOD, load, replaced, write
+from tests.unit.site_inventories import GOOD, line_of, load, replaced, write
 
 # name: (text of the inventory, {file: content}, file of the problem, its line, part of the line that reports it)
 INI = "site.ini"
 ALL = "group_vars/all.yml"
-
-
-def line_of(part: str, text: str = GOOD) -> int:
-    """Number of the first line with a text in it."""
-    return next(number for number, line in enumerate(text.split("\n"), 1) if part in line)
 
 
 def swapped(old: str, new: str, told: str) -> tuple[str, dict[str, str], str, int, str]:
@@ -42,6 +37,7 @@ def without(line: str, at: str, told: str) -> tuple[str, dict[str, str], str, in
 
 
 OIDC = ("casa_authenticator=dummy", "casa_authenticator=oidc")
+RUN = "make it run, or write the password into a file that is not executable"
 VAULT = "  $ANSIBLE_VAULT;1.1;AES256\n  6162\n"
 BAD = {
     "misspelt setting": swapped("casa_domain=", "casa_domian=",
@@ -234,12 +230,40 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
             load_site(path)
 
 
+def test_inventory_that_cannot_be_read(tmp_path: Path) -> None:
+    inventory = tmp_path / "site.ini"
+    inventory.symlink_to("nowhere")
+    with pytest.raises(InventoryErrors, match="there is no such file"):
+        load_site(inventory)
+    inventory.unlink()
+    inventory.symlink_to("site.ini")  # the tests may run as root, whom no mode keeps from reading
+    with pytest.raises(InventoryErrors) as refused:
+        load_site(inventory)
+    assert str(refused.value) == (f"{inventory}:1: cannot be read (Too many levels of symbolic links); make it "
+                                  "readable for the one who installs")
+
+
+@pytest.mark.parametrize(("mode", "content", "told"), [
+    (0o700, b"#!/bin/sh\nexit 3\n", f"does not print a vault password (exit status 3); {RUN}"),
+    (0o700, b"secret\n", f"does not print a vault password (Exec format error); {RUN}"),
+    (0o700, b"#!/none/at/all\n", f"does not print a vault password (No such file or directory); {RUN}"),
+    (0o700, b"#!/bin/sh\nprintf '\\377'\n", f"does not print a vault password (no UTF-8 text); {RUN}"),
+    (0o700, b"#!/bin/sh\necho\n", "holds no vault password; write the password on its first line"),
+    (0o600, b"\n", "holds no vault password; write the password on its first line"),
+    (0o600, b"\xff\n", "is not UTF-8 text; write this line in UTF-8"),
+])
+def test_file_without_a_vault_password(tmp_path: Path, mode: int, content: bytes, told: str) -> None:
+    password = tmp_path / "password"
+    password.write_bytes(content)
+    password.chmod(mode)
+    with pytest.raises(InventoryErrors) as refused:
+        load_site(write(tmp_path, GOOD), vault_passwords=[password])
+    assert str(refused.value) == f"{password}:1: {told}"
+
+
 def test_wrong_vault_password(tmp_path: Path) -> None:
     password = tmp_path / "password"
     password.write_text("wrong\n")
     inventory = write(tmp_path, GOOD, {ALL: f"casa_oidc_client_secret: !vault |\n{VAULT}"})
     with pytest.raises(InventoryErrors, match="does not open"):
-        load_site(inventory, vault_passwords=[password])
-    password.write_text("")
-    with pytest.raises(InventoryErrors, match="holds no vault password"):
         load_site(inventory, vault_passwords=[password])

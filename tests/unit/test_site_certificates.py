@@ -17,6 +17,7 @@ from casa_install.credentials.authority import Pair, as_pair, make_authority, ma
 from casa_install.credentials.grid import make_grid_leaf
 from casa_install.rolevars import xcache
 from casa_install.site import InventoryErrors, Problem
+from casa_install.site.load import problems_without
 from casa_install.supply import Supply
 from tests.unit.site_inventories import GOOD, load
 
@@ -110,6 +111,21 @@ def test_an_expired_certificate_stops_an_apply_and_not_a_removal(
     # what a removal asks of the role
     variables = xcache.variables(site, Supply(site.registry, tmp_path), Credentials(site))
     assert variables["xcache_service_certificate"].startswith("-----BEGIN CERTIFICATE-----")
+
+
+def test_an_expired_certificate_is_told_with_all_else_that_is_wrong(tmp_path: Path) -> None:
+    write_pair(tmp_path, expired())
+    both = problems(tmp_path, f"{LINES}casa_home_size=1GB\n")
+    assert [problem.line for problem in both] == [FIRST, FIRST + 3]
+    assert "cache.pem is valid from" in both[0].message
+    assert both[1].message == "casa_home_size is 1GB"
+
+
+def test_an_expired_certificate_is_no_reason_why_a_host_cannot_go(tmp_path: Path) -> None:
+    write_pair(tmp_path, expired())
+    site = load(tmp_path, GOOD + LINES)
+    assert problems_without(site, ["exec-2"]) == ()
+    assert [problem.message for problem in problems_without(site, ["xcache-1"])] == ["no host is in [xcache]"]
 
 
 def test_a_key_that_others_may_read(tmp_path: Path) -> None:

@@ -90,6 +90,7 @@ def test_a_good_file_passes_both(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("old", "new", "path"), [
     ("casa_domain:", "casa_domian:", "$.casa_domian"),
     ("casa_domain:", "Casa_Domain:", "$.Casa_Domain"),
+    ("casa_xcache_memory: 16", "xcache_memory: 16", "$.xcache_memory"),
     ("casa_xcache_memory: 16", "casa_condor_cpus: 4", "$.casa_condor_cpus"),
     ("casa.lan", "Casa.lan", "$.casa_domain"),
     ("10.1.0.0/24", "10.1.0.0", "$.casa_network"),

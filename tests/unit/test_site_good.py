@@ -98,6 +98,20 @@ def test_a_secret_that_does_not_open_is_said_before_anything_is_done(
     assert "Users can log in" in capsys.readouterr().out
 
 
+def test_an_encrypted_placeholder_is_refused_once_it_opens(edited: Path) -> None:
+    variables, password = edited.with_name("group_vars") / "all.yml", edited.with_name("password")
+    text = variables.read_text()
+    names = ("casa_oidc_client_secret", "ansible_become_password")
+    variables.write_text(text[:text.index("casa_oidc_client_secret:")] +
+                         "".join(f"{name}: {vaulted('Changeme-5', 'pw')}" for name in names))
+    assert load_site(edited)
+    with pytest.raises(InventoryErrors) as refused:
+        load_site(edited, vault_passwords=[password])
+    assert [(problem.file, f"{problem.message}; {problem.remedy}") for problem in refused.value.problems] == [
+        (variables, f"{name} is encrypted, but what is encrypted still waits for an edit; encrypt your site's own")
+        for name in names]
+
+
 def hosts(site: Site) -> dict[str, str]:
     return {host.name: str(host.address) for host in site.hosts}
 
