@@ -22,6 +22,8 @@ _ANSIBLE = """
     shell_type shell_executable executable shell_allow_world_readable_temp remote_tmp async_dir system_tmpdirs
     admin_users common_remote_group python_interpreter interpreter_python_fallback module_compression no_target_syslog
 """
+BARE = tuple(word for each in (*SITE_NAMES, *HOST_NAMES) if "_" in (word := each.removeprefix("casa_")))
+"""Settings without their head; a name of one word, such as domain, may well be the admin's own."""
 ANSIBLE_NAMES = frozenset(f"ansible_{name}" for name in _ANSIBLE.split())
 """How Ansible reaches hosts and works on them."""
 _OTHERS = """
@@ -39,11 +41,7 @@ def intended(name: str) -> str | None:
     """The setting or the variable of Ansible's own that a strange name is a slip of; None for an admin's own name."""
     if name in ANSIBLE_NAMES or name.startswith(_OTHER_NAMES):
         return None
-    bare = {each.removeprefix("casa_"): each for each in (*SITE_NAMES, *HOST_NAMES)}
-    if name.lower() in bare:
-        return bare[name.lower()]
-    known = {each: each for each in (*bare.values(), *ANSIBLE_NAMES)}
-    # what is merely like one short word, as admin is like admins, may well be the admin's own
-    known |= {word: each for word, each in bare.items() if "_" in word}
+    known = {each: each for each in (*SITE_NAMES, *HOST_NAMES, *ANSIBLE_NAMES)}
+    known |= {word: f"casa_{word}" for word in BARE}
     close = get_close_matches(name.lower(), known, n=1, cutoff=_LIKENESS)
     return known[close[0]] if close else None

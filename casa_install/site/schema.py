@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from casa_install.site.model import HostSettings, Settings
+from casa_install.site.names import BARE
 
 _NUMBER = r"(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
 _ADDRESS = rf"({_NUMBER}\.){{3}}{_NUMBER}"
@@ -28,7 +29,7 @@ def schema() -> str:
         "patternProperties": {
             rf"^casa_({'|'.join(HostSettings.model_fields)})$": {
                 "description": "A setting of one host: write it on the host's line or in host_vars.", "not": {}},
-            rf"^({'|'.join([*Settings.model_fields, *HostSettings.model_fields])})$": {
+            rf"^({'|'.join(BARE)})$": {
                 "description": "Not a setting: the names of settings begin with casa_.", "not": {}},
             rf"^[Cc][Aa][Ss][Aa](?!_({'|'.join([*Settings.model_fields, *HostSettings.model_fields])})$)": {
                 "description": "Not a setting: docs/settings.md lists them all.", "not": {}},

@@ -59,8 +59,6 @@ RULES = {
                                         f"{YOURS}"),
     "setting with another head": added("csa_home_size=20Gi", "csa_home_size is not a setting; did you mean "
                                        f"casa_home_size? {YOURS}"),
-    "setting of one word without its head": beside(ALL, "profiles: []\n", "1: profiles is not a setting; did you mean "
-                                                   f"casa_profiles? {YOURS}"),
     "setting of a host without its head": beside(EXEC, "x: 1\ncondor_cpu: 4\n", "2: condor_cpu is not a setting; did "
                                                  f"you mean casa_condor_cpus? {YOURS}"),
     "variable of Ansible": told("ansible_user=root", "ansible_usr=root", "ansible_usr is not a variable of Ansible's "
@@ -249,7 +247,8 @@ def test_names_that_only_look_like_placeholders(tmp_path: Path, name: str) -> No
 
 
 @pytest.mark.parametrize("name", [
-    "x", "user", "admin", "profile", "domain_name", "users_list", "node_network", "network_interface", "dns_servers",
+    "x", "user", "admin", "profile", "domain", "network", "users",
+    "domain_name", "users_list", "node_network", "network_interface", "dns_servers",
     "http_proxy", "timezone", "home_dir", "apt_mirror", "client_id", "cluster_name", "condor_port",
     "ansible_perl_interpreter", "ansible_check_mode"])
 def test_variables_of_the_admin(tmp_path: Path, name: str) -> None:
