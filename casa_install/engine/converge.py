@@ -53,6 +53,8 @@ class Answers(Protocol):
 
     marks: dict[str, dict[str, str]]
     """Host -> phase -> fingerprint with which the phase was completed there."""
+    kinds: dict[str, str]
+    """Host -> what of the host itself decides what roles make there; a mark says it, too."""
 
     @property
     def refusals(self) -> Sequence[object]:
@@ -98,6 +100,7 @@ class Convergence:
         self.expected, self.options, self.limited = expected or {}, options, hosts
         self.verdict = Verdict()
         self.marks: dict[str, dict[str, str]] = {}
+        self.kinds: dict[str, str] = {}
         self.fingerprints: dict[str, str] = {}
         self.steps_seen: dict[str, str] = {}
         self.folder = facility.new_logs()
@@ -154,7 +157,7 @@ class Convergence:
         if self.interrupt.at_once:  # its programs have been stopped: what they said means nothing
             self.progress.end("preflight", "interrupted")
             return
-        self.marks = found.marks
+        self.marks, self.kinds = found.marks, found.kinds
         self.verdict.refusals = [str(refusal) for refusal in found.refusals]
         for warning in found.warnings:
             self.progress.note(f"warning: {warning}")
@@ -227,8 +230,8 @@ class Convergence:
         hosts = chosen(phase, self.facility, self.limited)
         if self.skip and marked(self.marks, phase, fingerprint, hosts):
             return None
-        mark = {"phase_name": phase.name, "phase_fingerprint": fingerprint,
-                "phase_hosts": ",".join(hosts)}
+        mark = {"phase_name": phase.name, "phase_hosts": ",".join(hosts),
+                "phase_marks": {host: f"{fingerprint} {self.kinds[host]}" for host in hosts}}
         assert phase.playbook
         new = [host for host in hosts if not self.marks.get(host)]
         first = [Play(BEFORE, {"before_hosts": ",".join(new)})] if new else []

@@ -19,6 +19,7 @@ from casa_install.facility import Facility
 from casa_install.phases import PLAYBOOKS
 from casa_install.preflight import access, components, kernel, network, resources
 from casa_install.preflight.authorities import authorities
+from casa_install.preflight.components import GIB
 from casa_install.preflight.delegation import Answers, ask, delegation
 from casa_install.preflight.facts import Facts
 from casa_install.preflight.findings import Finding, Findings
@@ -121,9 +122,29 @@ def judge(site: Site, outcome: Outcome, now: dt.datetime, answers: Answers) -> F
         found += [finding for finding in clocks if finding.host == host.name]
         if host in told:
             found += _of_host(site, host, told)
-    marks = {host.name: {phase: mark for phase, mark in told[host].marks.items() if mark} if host in told else {}
+    kinds = {host.name: kind(str(outcome.results.get((host.name, _SYSTEM), {}).get("stdout", "")), facts)
+             for host, facts in told.items()}
+    marks = {host.name: dict(_counting(told[host].marks, kinds[host.name])) if host in told else {}
              for host in site.hosts}
-    return Findings(found, marks)
+    return Findings(found, marks, kinds)
+
+
+def kind(system: str, facts: Facts) -> str:
+    """What of a host itself decides what roles make there: where it is no longer so, its marks count no more.
+
+    :param system: its os-release.
+    """
+    release = dict(line.split("=", 1) for line in system.splitlines() if "=" in line)
+    name = " ".join(release.get(word, "").strip('"') for word in ("ID", "VERSION_ID"))
+    return f"{name}, {facts.cores} cores, {round(facts.memory / GIB)} GiB, cgroup v{facts.cgroup}"
+
+
+def _counting(marks: Mapping[str, str], here: str) -> Iterator[tuple[str, str]]:
+    """Phase and fingerprint of each mark that was made on a host of this kind; that of a begun phase is empty."""
+    for phase, mark in marks.items():
+        fingerprint, _, made_on = mark.partition(" ")
+        if fingerprint and made_on == here:
+            yield phase, fingerprint
 
 
 def _of_host(site: Site, host: Host, told: Mapping[Host, Facts]) -> Iterator[Finding]:

@@ -27,11 +27,13 @@ class Finding:
 
 @dataclass
 class Findings:
-    """All findings of a preflight, in the inventory's order of hosts, and the marks of phases on each host."""
+    """All findings of a preflight, in the inventory's order of hosts, the marks of phases on each host and its kind."""
 
     found: list[Finding] = field(default_factory=list)
     marks: dict[str, dict[str, str]] = field(default_factory=dict)
     """Host -> phase -> fingerprint with which it was completed there, of complete phases only."""
+    kinds: dict[str, str] = field(default_factory=dict)
+    """Host that answered -> what of it decides what roles make there."""
 
     @property
     def refusals(self) -> list[Finding]:

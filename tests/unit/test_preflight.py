@@ -300,10 +300,20 @@ def test_authorities_are_valid(tmp_path: Path, begin: int, end: int, refusal: bo
 
 
 def test_findings_come_in_the_inventorys_order_and_marks_of_complete_phases_with_them(site: Site) -> None:
-    findings = judged(site, {"dns-1": {"cores": 0}, "kube-1": {"cores": 1, "marks": {"base": "abc", "dns": ""}}})
+    of = "debian 13, 1 cores, 256 GiB, cgroup v2"
+    findings = judged(site, {"dns-1": {"cores": 0}, "kube-1": {"cores": 1, "marks": {"base": f"abc {of}", "dns": ""}}})
     assert [f.host for f in findings.found] == ["kube-1", "dns-1"]
+    assert findings.kinds["kube-1"] == of
     assert findings.marks["kube-1"] == {"base": "abc"}
     assert findings.marks["exec-1"] == {}
+
+
+@pytest.mark.parametrize("changed", [{"cores": 2}, {"memory": 4 << 30}, {"cgroup": 1}])
+def test_marks_of_a_host_that_has_become_another_do_not_count(site: Site, changed: dict[str, Any]) -> None:
+    was = judged(site, {"exec-1": {}}).kinds["exec-1"]
+    marks = {"marks": {"base": f"abc {was}"}}
+    assert judged(site, {"exec-1": marks}).marks["exec-1"] == {"base": "abc"}
+    assert judged(site, {"exec-1": marks | changed}).marks["exec-1"] == {}
 
 
 def test_hosts_that_could_not_be_asked_are_a_refusal(site: Site) -> None:
