@@ -113,8 +113,10 @@ def processes(folder: Path) -> str:
 
 def _no_preflight(self: Convergence) -> None:
     """This machine is no host of a site: it is not asked, and its state is not kept."""
+    self.progress.start("preflight")
     self.marks = {host.name: {"begun before": ""} for host in self.facility.site.hosts}
     self.kinds = {host.name: "" for host in self.facility.site.hosts}
+    self.progress.end("preflight", "unchanged")
 
 
 def main() -> int:

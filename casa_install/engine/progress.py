@@ -181,8 +181,8 @@ class Progress:
 
     def note(self, text: str) -> None:
         """A sentence that stays on the screen."""
-        if self._live:
-            self._live.console.print(text, markup=False, highlight=False)
+        if self._live:  # a terminal may wrap a line that fills it
+            self._live.console.print(text, markup=False, highlight=False, width=self.console.width - 1)
         else:
             self._say(text)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from casa_install.engine.history import Change, Run
@@ -57,6 +57,9 @@ def timeline(run: Run, titles: dict[str, str], hosts: Sequence[str]) -> Timeline
         left = min(at(begin), 100 - width)
         return Bar(round(left, 2), round(width, 2), kind, title)
 
+    def ticks(changes: Iterable[Change]) -> tuple[float, ...]:
+        return tuple(sorted({min(at(change.at), 99.6) for change in changes}))  # the run's last moment is seen, too
+
     phases = []
     for phase in run.phases:
         close = phase.ended or end
@@ -65,15 +68,14 @@ def timeline(run: Run, titles: dict[str, str], hosts: Sequence[str]) -> Timeline
         note = f"{duration(close - phase.started)}, {what}"
         title = titles.get(phase.name, phase.name)
         phases.append(Row(title, note, (bar(phase.started, close, outcome, f"{title}: {note}"),),
-                          tuple(sorted({at(c.at) for c in run.changes if c.phase == phase.name}))))
+                          ticks(c for c in run.changes if c.phase == phase.name)))
     rows = []
     for host in hosts:
         there = [c for c in run.changes if c.host == host]
         bars = tuple(bar(changes[0].at, changes[-1].at, "converged",
                          f"{titles.get(name, name)}: {len(changes)} changed on {host}")
                      for name, changes in _by_phase(there).items())
-        rows.append(Row(host, f"{len(there)} changed" if there else "nothing changed", bars,
-                        tuple(sorted({at(c.at) for c in there}))))
+        rows.append(Row(host, f"{len(there)} changed" if there else "nothing changed", bars, ticks(there)))
     step = next((s for s in STEPS if whole / s <= 6), STEPS[-1])
     axis = tuple((at(run.started + n * step), _clock(n * step)) for n in range(int(whole // step) + 1))
     return Timeline(tuple(phases), tuple(rows), axis)

@@ -14,6 +14,7 @@ from casa_install.phases import ROOT, Phase, phases_of
 SECONDS = {"hosts": 35, "programs": 3, "images": 4, "data": 2, "base": 22, "dns": 25, "registry": 14, "condor": 48,
            "origin": 30, "xcache": 26, "publish": 40, "kubernetes": 95, "cilium": 44, "storage": 12, "traefik": 15,
            "worker": 31, "hub": 52, "reference": 2}
+PROOF_SECONDS = 75
 EVIL = "<script>alert('report')</script>"
 
 
@@ -105,5 +106,5 @@ def _prove(book: Journal, facility: Facility, clock: Clock, detail: str, broken:
             passed = None if left else check.name != broken
             failed = failed or passed is False
             results.append(CheckRecord(check.name, check.title, passed, 0 if left else 1.5, "" if left else detail))
-    clock.now += 75
+    clock.now += PROOF_SECONDS
     book.verified(began, results)

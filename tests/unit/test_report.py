@@ -6,6 +6,7 @@ import base64
 import contextlib
 import datetime as dt
 import hashlib
+import html
 import io
 import json
 import re
@@ -16,6 +17,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import jwt
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -28,7 +30,7 @@ from casa_install.credentials import authority
 from casa_install.credentials.expiry import holdings, secret_values
 from casa_install.credentials.vault import Vault
 from casa_install.engine.history import read_history
-from casa_install.engine.journal import Journal
+from casa_install.engine.journal import CheckRecord, Journal
 from casa_install.facility import Facility
 from casa_install.phases import ROOT, phases_of
 from casa_install.report import supplied, write_report
@@ -206,22 +208,47 @@ def _ending(days: float) -> str:
     return made.public_bytes(serialization.Encoding.PEM).decode()
 
 
-@pytest.mark.parametrize(("days", "level", "code"), [(31, None, 0), (29.5, "soon", 0), (-1, "expired", 1)])
+def _let_end(facility: Facility, kind: str, days: float) -> str:
+    """Have the hub's certificate, or a daemon's token, of the vault end in so many days; its name."""
+    with facility.credentials.vault.entries() as entries:
+        if kind == "certificate":
+            entries["certificate hub"]["certificate"] = _ending(days)
+            return "hub"
+        label = next(label for label in entries if label.startswith("condor token POOL "))
+        claims = jwt.decode(entries[label], options={"verify_signature": False})
+        entries[label] = jwt.encode(claims | {"exp": int(time.time() + days * 86400)}, "k" * 32)
+        return str(label.removeprefix("condor token "))
+
+
+@pytest.mark.parametrize("kind", ["certificate", "HTCondor token"])
+@pytest.mark.parametrize(("days", "level", "code"), [(30.5, None, 0), (29.5, "soon", 0), (-1, "expired", 1)])
 def test_what_ends_within_30_days_is_a_warning_and_what_has_ended_an_error(
-    facility: Facility, capsys: pytest.CaptureFixture[str], days: float, level: str | None, code: int,
+    facility: Facility, capsys: pytest.CaptureFixture[str], kind: str, days: float, level: str | None, code: int,
 ) -> None:
     make_credentials(facility)
-    with facility.credentials.vault.entries() as entries:
-        entries["certificate hub"]["certificate"] = _ending(days)
+    name = _let_end(facility, kind, days)
     assert cli.main(["report", "--inventory", str(facility.site.inventory)]) == code
-    said = capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
     page = Page((facility.site.state / "report" / "report.html").read_text())
     banners = [a["class"] for tag, a in page.tags if "banner" in str(a.get("class"))]
     assert banners == ([f"banner {level}"] if level else [])
-    assert ("certificate hub expire" in said) is bool(level)
-    names = {each.name for each in holdings(facility.site, facility.credentials)}
-    assert {"site CA", "hub", "registry", "credentials-service", "xcache-service"} <= names
-    assert any(name.startswith("POOL ") for name in names), "tokens are known, too"
+    date = f"{dt.datetime.now(dt.UTC) + dt.timedelta(days=days):%Y-%m-%d}"
+    ends = {"soon": f"expires on {date}, in 29 days", "expired": f"expired on {date}", None: "expire"}[level]
+    for text in (said, page.text):
+        assert (f"{kind} {name} {ends}" in text) is bool(level)
+    assert ("Ends soon:" in page.text, "Expired:" in page.text) == (level == "soon", level == "expired")
+    [held] = [each for each in json.loads((facility.site.state / "report" / "report.json").read_text())["expiry"]
+              if (each["kind"], each["name"]) == (kind, name)]
+    assert held["state"] == (level or "valid")
+
+
+def test_all_that_an_apply_makes_with_an_end_is_known(facility: Facility) -> None:
+    make_credentials(facility)
+    found = holdings(facility.site, facility.credentials)
+    assert {"site CA", "hub", "registry", "credentials-service", "xcache-service"} <= {each.name for each in found}
+    given = set(facility.role_variables("condor")["condor_tokens"].values())
+    assert len(given) > 1
+    assert sum(each.kind == "HTCondor token" for each in found) == len(given)
 
 
 def test_certificates_of_the_cluster_and_of_the_site_are_known(facility: Facility, tmp_path: Path) -> None:
@@ -256,6 +283,43 @@ def test_junit_has_every_check_with_its_outcome(facility: Facility, tmp_path: Pa
     assert [proof["verdict"] for proof in facts["verifications"]] == ["verified", "not verified"]
     assert facts["state"]["words"].endswith("Failed: A second pass comes from the cache.")
     assert [run["verdict"] for run in facts["runs"]] == ["failed", "converged"]
+
+
+def _squares(file: Path) -> dict[str, list[str]]:
+    """Check -> the classes of the squares in its history, as a page draws it, from left to right."""
+    text = file.read_text()
+    rows = re.findall(r'<tr><th>([^<]*)</th>.*?<svg class="past"[^>]*>(.*?)</svg></td>', text)
+    assert len(rows) == text.count('<svg class="past"')
+    found = {}
+    for title, squares in rows:
+        drawn = re.findall(r'<rect class="(\w+)" x="(\d+)"', squares)
+        assert [int(x) for _, x in drawn] == [9 * n for n in range(len(drawn))], "beside each other"
+        found[html.unescape(title)] = [kind for kind, _ in drawn]
+    return found
+
+
+def test_each_check_has_a_square_for_each_verification(facility: Facility, tmp_path: Path) -> None:
+    live(facility, time.time(), broken="second-pass")
+    write_report(facility, tmp_path / "out")
+    checks = [check for stage in verify.stages(facility.site) for check in stage]
+    broken = [check.name for check in checks].index("second-pass")
+    assert _squares(tmp_path / "out" / "report.html") == {check.title: [
+        "yes", "yes" if number < broken else "no" if number == broken else "un"]
+        for number, check in enumerate(checks)}
+    page = Page((tmp_path / "out" / "report.html").read_text())
+    labels = [a["aria-label"] for _, a in page.tags if a.get("class") == "past"]
+    assert labels == [f"{2 if number < broken else 1} of 2 passed" for number in range(len(checks))]
+    assert "one square for each of the last 2 verifications" in page.text
+    verdicts = re.findall(r"(\d+) of (\d+) (verified|not verified) ", page.text)
+    assert verdicts == [(str(broken), str(len(checks)), "not verified"), (str(len(checks)),) * 2 + ("verified",)]
+
+
+def test_the_newest_20_verifications_are_drawn(facility: Facility, tmp_path: Path) -> None:
+    with contextlib.closing(Journal(facility.site.state / "journal.sqlite")) as journal:
+        for number in range(25):
+            journal.verified(time.time(), [CheckRecord("names", "Names resolve", number not in (3, 24), 1, "")])
+    write_report(facility, tmp_path / "out")
+    assert _squares(tmp_path / "out" / "report.html") == {"Names resolve": [*["yes"] * 19, "no"]}
 
 
 def test_a_verification_notes_every_check_in_the_journal(facility: Facility, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,21 +20,26 @@ ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
 SKELETON = ("defaults/main.yml", "handlers/main.yml", "meta/argument_specs.yml", "meta/main.yml", "tasks/configure.yml",
             "tasks/install.yml", "tasks/main.yml", "tasks/remove.yml", "tasks/service.yml", "vars/debian.yml")
+Spec = dict[str, Any]
+"""What a role says of a variable, or of an option inside of one."""
 WRONG: dict[str, Any] = {"int": "many", "float": "much", "bool": "perhaps", "list": {"not": "a list"},
                          "dict": ["not a mapping"]}
-"""Type -> a value that is none of it; anything may be a string."""
+"""Type -> a value that is none of it; anything may be a string or a path."""
+RIGHT: dict[str, Any] = {"str": "a word", "path": "/a/path", "int": 1, "float": 0.5, "bool": True, "dict": {}}
 NO_VARIABLES = {"condor_advertise", "condor_master", "condor_pool", "condor_q", "condor_qusers", "condor_status",
                 "condor_vacate_job"}
 """HTCondor's own names."""
 
 
-def options(role: str) -> dict[str, dict[str, Any]]:
-    """The variables that a role takes, as it declares them."""
+def entry_points(role: str) -> dict[str, dict[str, Spec]]:
+    """Entry point of a role -> the variables that it takes there, as it declares them."""
     declared = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text())
-    found: dict[str, dict[str, Any]] = {}
-    for entry in declared["argument_specs"].values():
-        found |= entry.get("options") or {}
-    return found
+    return {entry: found.get("options") or {} for entry, found in declared["argument_specs"].items()}
+
+
+def options(role: str) -> dict[str, Spec]:
+    """The variables that a role takes at any of its entry points."""
+    return {name: spec for entry in entry_points(role).values() for name, spec in entry.items()}
 
 
 def loaded(path: Path) -> dict[str, Any]:
@@ -91,38 +96,100 @@ def test_a_role_describes_what_it_takes(role: str) -> None:
     assert [name for name, spec in options(role).items() if not spec.get("description")] == []
 
 
-REFUSABLE = [(role, name) for role in ROLES for name, spec in options(role).items()
-             if spec.get("type", "str") in WRONG or spec.get("choices")]
+ENTRIES = [(role, entry) for role in ROLES for entry in entry_points(role)]
 
 
-@pytest.mark.parametrize(("role", "name"), REFUSABLE)
-def test_a_wrong_type_is_refused_by_name(role: str, name: str) -> None:
-    spec = {key: value for key, value in options(role)[name].items() if key != "description"}
-    value = "none of these" if spec.get("choices") else WRONG[spec["type"]]
-    told = ArgumentSpecValidator({name: spec}).validate({name: value})
-    assert any(name in message for message in told.error_messages), told.error_messages
+@pytest.mark.parametrize("role", ROLES)
+def test_what_others_call_of_a_role_has_its_variables_described(role: str) -> None:
+    """Ansible looks at the variables of no other entry point; a removal takes those of the role itself."""
+    text = "\n".join(path.read_text() for folder in ("playbooks", "roles") for path in (ROOT / folder).rglob("*.yml"))
+    called = set(re.findall(r"tasks_from: (\w+)", text)) - {"remove"}
+    assert {"worker", "leave", "forget"} <= called
+    there = {path.stem for path in (ROOT / "roles" / role / "tasks").glob("*.yml")}
+    assert set(entry_points(role)) == {"main"} | (called & there)
+
+
+def right(spec: Spec) -> Any:
+    """A value that a variable may have."""
+    if spec.get("choices"):
+        return spec["choices"][0]
+    if spec["type"] == "list":
+        return [right(spec | {"type": spec["elements"]})]
+    if spec.get("options"):
+        return {name: right(option) for name, option in spec["options"].items()}
+    return RIGHT[spec["type"]]
+
+
+def wrong(name: str, spec: Spec) -> Iterator[tuple[str, tuple[str, ...], dict[str, Any]]]:
+    """All that can be wrong with a variable: in words, the names that have to be told, and the variables given."""
+    if spec.get("required"):
+        yield "is missing", (name,), {}
+    if spec["type"] in WRONG:
+        yield f"is no {spec['type']}", (name,), {name: WRONG[spec["type"]]}
+    if spec.get("elements") in WRONG:
+        yield f"holds what is no {spec['elements']}", (name,), {name: [WRONG[spec["elements"]]]}
+    if spec.get("choices"):
+        yield "is none of its choices", (name,), {name: "none of these"}
+    for inner, option in spec.get("options", {}).items():
+        others = {other: right(each) for other, each in spec["options"].items() if other != inner}
+        for what, names, values in wrong(inner, option):
+            yield f"{inner} {what}", (name, *names), {name: [others | values]}
+
+
+REFUSED = [pytest.param({name: spec}, names, values, id=f"{role} {entry}: {name} {what}") for role, entry in ENTRIES
+           for name, spec in entry_points(role)[entry].items() for what, names, values in wrong(name, spec)]
+
+
+@pytest.mark.parametrize(("specs", "names", "values"), REFUSED)
+def test_what_is_wrong_is_refused_by_name(specs: dict[str, Spec], names: tuple[str, ...],
+                                          values: dict[str, Any]) -> None:
+    messages = ArgumentSpecValidator(specs).validate(values).error_messages
+    assert any(all(re.search(rf"\b{name}\b", message) for name in names) for message in messages), messages
+
+
+@pytest.mark.parametrize(("role", "entry"), ENTRIES)
+def test_what_is_right_is_accepted(role: str, entry: str) -> None:
+    specs = entry_points(role)[entry]
+    values = {name: right(spec) for name, spec in specs.items()}
+    needed = {name: value for name, value in values.items() if specs[name].get("required")}
+    for given in (values, needed):
+        assert ArgumentSpecValidator(specs).validate(given).error_messages == []
+
+
+def test_every_kind_of_wrong_value_is_among_those_that_are_refused() -> None:
+    """Or a change of the specs would leave one untested."""
+    found = {re.sub(r".*: \w+ ", "", str(each.id)) for each in REFUSED}
+    assert {"is missing", "is no int", "is no float", "is no bool", "is no list", "is no dict", "holds what is no int",
+            "holds what is no dict", "is none of its choices", "cidr is missing", "ports is no list",
+            "ports holds what is no dict", "issuer is missing"} <= found
 
 
 def test_ansible_refuses_before_the_roles_first_task(tmp_path: Path) -> None:
-    play = [{"name": "A wrong type", "hosts": "localhost", "connection": "local", "gather_facts": False,
-             "tasks": [{"name": f"Role {role}", "rescue": [{"name": "Refused", "ansible.builtin.meta": "noop"}],
-                        "block": [{"name": f"Role {role}", "ansible.builtin.include_role": {"name": role},
-                                   "vars": {name: WRONG[options(role)[name]["type"]] for _, name in REFUSABLE
-                                            if name in options(role) and options(role)[name].get("type") in WRONG}}]}
-                       for role in ROLES]}]
+    values = {(role, entry): {name: WRONG[spec["type"]] for name, spec in entry_points(role)[entry].items()
+                              if spec["type"] in WRONG} for role, entry in ENTRIES}
+    play = [{"name": "Wrong types, and nothing else", "hosts": "localhost", "connection": "local",
+             "gather_facts": False,
+             "tasks": [{"name": f"Role {role} {entry}", "rescue": [{"name": "Refused", "ansible.builtin.meta": "noop"}],
+                        "block": [{"name": f"Role {role} {entry}", "vars": given,
+                                   "ansible.builtin.include_role": {"name": role, "tasks_from": entry}}]}
+                       for (role, entry), given in values.items()]}]
     (tmp_path / "play.yml").write_text(yaml.safe_dump(play))
     done = subprocess.run(["ansible-playbook", "-i", "localhost,", "play.yml"], cwd=tmp_path, text=True, check=False,
                           capture_output=True, env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
                                                                  "ANSIBLE_ROLES_PATH": str(ROOT / "roles"),
                                                                  "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.json"})
-    tasks = json.loads(done.stdout[done.stdout.index("{"):])["plays"][0]["tasks"]
-    refused = {task["task"]["name"]: task["hosts"]["localhost"] for task in tasks if task["hosts"]}
-    refused = {name: result for name, result in refused.items() if "Validating arguments" in name}
-    assert len(refused) == len(ROLES)
-    assert all(result.get("argument_errors") for result in refused.values()), refused
-    ran = [name for task in tasks if (name := task["task"]["name"]) != "Refused" and name not in refused
+    tasks = [(task["task"]["name"], task["hosts"].get("localhost", {})) for task in
+             json.loads(done.stdout[done.stdout.index("{"):])["plays"][0]["tasks"]]
+    ran = [name for name, _ in tasks if "Validating arguments" not in name and name != "Refused"
            and not name.startswith("Role ")]
     assert ran == []
+    refused = [result.get("argument_errors", []) for name, result in tasks if "Validating arguments" in name]
+    for (role, entry), errors in zip(values, refused, strict=True):
+        told = "\n".join(errors)
+        specs = entry_points(role)[entry]
+        expected = {name for name, spec in specs.items() if name in values[role, entry] or spec.get("required")}
+        assert expected, (role, entry)
+        assert {name for name in specs if re.search(rf"\b{name}\b", told)} == expected, (role, entry, told)
 
 
 WRITERS = {f"ansible.builtin.{name}" for name in ("blockinfile", "copy", "file", "lineinfile", "template")}
