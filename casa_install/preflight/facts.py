@@ -63,6 +63,8 @@ class Facts(_Frozen):
     """The host's time when it was asked."""
     sent: float
     """The asking machine's time just before."""
+    uid: int
+    """Of the account that answered; root's is 0."""
     marks: dict[str, str]
     """Phase that has begun here -> its mark, empty while it is not complete."""
     name: str

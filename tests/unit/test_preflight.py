@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,6 @@ from casa_install import preflight
 from casa_install.engine.playbook import Failure, Outcome
 from casa_install.preflight import components, docs
 from casa_install.preflight.delegation import Answers, ask
-from casa_install.preflight.facts import Facts
 from casa_install.preflight.findings import Findings
 from casa_install.site.model import Host, Site
 from tests.unit.site_inventories import GOOD, load, replaced
@@ -42,8 +39,9 @@ def facts(site: Site, host: Host) -> dict[str, Any]:
     """What a host says that stands in nobody's way."""
     asked = preflight.asked(site, host)
     return {
-        "clock": 1000.5, "sent": SENT, "marks": {}, "name": host.name, "memory": 256 * GIB, "cores": 64, "cgroup": 2,
-        "controllers": ["cpuset", "cpu", "io", "memory", "hugetlb", "pids"], "release": "6.12.48+deb13-amd64",
+        "clock": 1000.5, "sent": SENT, "uid": 0, "marks": {}, "name": host.name, "memory": 256 * GIB, "cores": 64,
+        "cgroup": 2, "controllers": ["cpuset", "cpu", "io", "memory", "hugetlb", "pids"],
+        "release": "6.12.48+deb13-amd64",
         "features": dict.fromkeys(asked["features"], True), "no_namespaces": "", "enforcing": False, "reboots": False,
         "kept": {"daemon": "chronyd", "installed": True, "right": True}, "forward": {},
         "spaces": {path: {"device": 1, "free": 900 * GIB, "size": 1000 * GIB, "noexec": False}
@@ -172,6 +170,14 @@ def test_what_stands_in_the_way_is_one_finding_with_a_remedy(site: Site, host: s
 ])
 def test_what_is_ours_or_harmless_is_no_finding(site: Site, host: str, said: dict[str, Any]) -> None:
     assert judged(site, {host: said}).found == []
+
+
+def test_an_account_that_does_not_become_root_is_refused_and_what_it_cannot_see_is_not_judged(site: Site) -> None:
+    [finding] = judged(site, {"kube-1": listener(6443, "") | {"uid": 1000, "drops": ["ufw"]}}).found
+    assert (finding.host, finding.check, finding.refusal) == ("kube-1", "access", True)
+    assert (finding.problem, finding.remedy) == (
+        "no root rights: commands run there with uid 1000, without sudo",
+        "take ansible_become=false out of the inventory and let ansible_user use sudo, or set ansible_user=root")
 
 
 def test_two_clocks_are_compared_with_each_other(site: Site) -> None:
@@ -325,22 +331,6 @@ def test_directories_of_the_table_are_those_of_the_roles() -> None:
     for part in components.COMPONENTS:
         for place in part.places:
             assert place.path in roles, place
-
-
-def test_the_probe_tells_what_facts_need(site: Site) -> None:
-    """The real program on this machine, which need not be a host of any site; it talks to nobody."""
-    host = site.hosts[0]
-    asked = preflight.asked(site, host) | {"address": "127.0.0.1", "peers": [["127.0.0.1", [9]]], "names": []}
-    asked["programs"] = ["python3", "casa-nonesuch"]
-    done = subprocess.run([sys.executable, ROOT / "playbooks/files/preflight", json.dumps(asked), "12.5"],
-                          capture_output=True, text=True, check=True)
-    told = Facts.model_validate(json.loads(done.stdout))
-    assert told.sent == 12.5
-    assert set(told.spaces) == set(asked["paths"])
-    assert all(0 < space.free <= space.size for space in told.spaces.values())
-    assert list(told.programs) == ["python3"]
-    assert told.memory > GIB / 2
-    assert [(peer.address, peer.silent) for peer in told.peers] == [("127.0.0.1", {})], "a refusal is an answer"
 
 
 def test_the_page_is_fresh() -> None:
