@@ -48,9 +48,9 @@ CHECKS = (
     Check("memory", "memory and cores for all components of the host together; refused below what programs need, "
                     "a warning below what they want and where execute points offer more than there is",
           resources.memory),
-    Check("disk", "room on each file system where data go, for all its directories together; refused below what "
-                  "programs and images need, a warning below what a facility wants to live in; file systems mounted "
-                  "noexec where programs run are refused",
+    Check("disk", "room and inodes on each file system where packages, programs and data go, for all its directories "
+                  "together; refused below what an installation needs, a warning below the room that a facility wants "
+                  "to live in; file systems mounted noexec where programs run are refused",
           resources.disks),
     Check("kernel", "version, options or modules, cgroup v2 and its controllers on Kubernetes nodes, namespaces of "
                     "users on execute points; refused without; SELinux that enforces and reboots after upgrades are "
@@ -97,7 +97,7 @@ def question(site: Site) -> Play:
 
 def asked(site: Site, host: Host) -> dict[str, Any]:
     """What a host is asked for beyond what every host tells."""
-    paths = {resources.PACKAGES, *(place.path for place in resources.places(site, host))}
+    paths = {resources.PACKAGES, *(place.path for place, _ in resources.places(site, host))}
     return {"address": str(host.address), "paths": sorted(paths), "programs": programs(host),
             "features": kernel.asked(site, host), "names": network.asked(site),
             "peers": [[str(peer.address), ports] for peer, ports in components.peers(site, host).items()]}

@@ -16,6 +16,8 @@ class Space(_Frozen):
     free: int
     """Bytes that programs may still write."""
     size: int
+    inodes: int | None
+    """Files that programs may still make; None where the file system does not count them."""
     noexec: bool
     """Whether programs there cannot be run."""
 

@@ -65,7 +65,7 @@ OBSTACLES = {
     "node-1": """\
 printf '#!/bin/sh\\n' > /usr/bin/containerd; chmod 755 /usr/bin/containerd
 echo '10.97.11.99 registry.casa.lan' >> /etc/hosts
-mkdir -p /var/lib/containerd; mount -t tmpfs -o size=64m none /var/lib/containerd
+mkdir -p /var/lib/containerd; mount -t tmpfs -o size=64m,nr_inodes=100 none /var/lib/containerd
 nft add table inet site
 nft 'add chain inet site input { type filter hook input priority 0; policy accept; }'
 nft add rule inet site input tcp dport 8081 drop
@@ -92,6 +92,7 @@ for n in 1 2 3 4 5 6 7 8 9; do sleep 0.2; ss -tln | grep -q :9618 && break; done
 for program in named nginx; do printf '#!/bin/sh\\n' > /usr/sbin/$program; chmod 755 /usr/sbin/$program; done
 printf '#!/bin/sh\\n' > /usr/bin/unattended-upgrade; chmod 755 /usr/bin/unattended-upgrade
 echo 'Unattended-Upgrade::Automatic-Reboot "true";' > /etc/apt/apt.conf.d/52reboot
+mount -t tmpfs -o size=64m none /var/cache/apt
 mkdir -p /var/lib/casa-install/begun; touch /var/lib/casa-install/begun/dns
 nft add table inet site
 nft 'add chain inet site input { type filter hook input priority 0; policy accept; }'
@@ -116,6 +117,8 @@ class Told:
 TOLD = (
     Told("", "delegation", False, r"this machine's name service has no address of hub\.casa\.lan, .*"),
     Told("node-1", "disk", True, r"has 0\.1 GiB free for /var/lib/containerd, and 3\.0 are needed"),
+    Told("node-1", "disk", True, r"has \d\d free inodes for /var/lib/containerd, and 150000 are needed"),
+    Told("dns-1", "disk", True, r"has 0\.1 GiB free for /var/cache/apt, and 0\.5 are needed"),
     *(Told(host, "kernel", True, "has cgroup v1, .*") for host in ("node-1", "pool-1") for _ in CGROUP),
     Told("node-1", "kernel", True, r"its kernel \S+ has neither these options nor their modules: NET_CLS_BPF"),
     Told("node-1", "kernel", True, "its cgroups do not control cpuset"),

@@ -35,6 +35,11 @@ def site(tmp_path: Path) -> Site:
     return load(tmp_path, GOOD)
 
 
+def space(free: float, inodes: int | None = 10**6) -> dict[str, Any]:
+    """A file system with that many GiB and inodes free."""
+    return {"device": 1, "free": int(free * GIB), "size": 1000 * GIB, "inodes": inodes, "noexec": False}
+
+
 def facts(site: Site, host: Host) -> dict[str, Any]:
     """What a host says that stands in nobody's way."""
     asked = preflight.asked(site, host)
@@ -44,8 +49,7 @@ def facts(site: Site, host: Host) -> dict[str, Any]:
         "release": "6.12.48+deb13-amd64",
         "features": dict.fromkeys(asked["features"], True), "no_namespaces": "", "enforcing": False, "reboots": False,
         "kept": {"daemon": "chronyd", "installed": True, "right": True}, "forward": {},
-        "spaces": {path: {"device": 1, "free": 900 * GIB, "size": 1000 * GIB, "noexec": False}
-                   for path in asked["paths"]},
+        "spaces": {path: space(900) for path in asked["paths"]},
         "programs": {}, "docker_is_ours": False, "reverse": [site.fqdn(host)], "mtu": 1500, "drops": [],
         "listeners": [{"protocol": "tcp", "address": "0.0.0.0", "port": 22, "program": "sshd", "pid": 9}],  # noqa: S104
         "hosts": {"localhost": ["127.0.0.1"], host.name: [str(host.address)]},
@@ -77,8 +81,7 @@ def listener(port: int, program: str, address: str = "0.0.0.0", protocol: str = 
 def spaces(site: Site, host: str, free: float, **more: Any) -> dict[str, Any]:
     """All directories of a host on a file system with that many GiB free."""
     [one] = [each for each in site.hosts if each.name == host]
-    return {"spaces": {path: {"device": 1, "free": int(free * GIB), "size": 1000 * GIB, "noexec": False}
-                       for path in preflight.asked(site, one)["paths"]}} | more
+    return {"spaces": {path: space(free) for path in preflight.asked(site, one)["paths"]}} | more
 
 
 def test_good_hosts_have_no_findings(site: Site) -> None:
@@ -186,19 +189,43 @@ def test_two_clocks_are_compared_with_each_other(site: Site) -> None:
 
 
 def test_directories_on_one_file_system_need_room_together(site: Site) -> None:
-    [finding] = judged(site, {"kube-1": spaces(site, "kube-1", 3.5)}).found
+    [finding] = judged(site, {"kube-1": spaces(site, "kube-1", 5)}).found
     assert finding.refusal
-    assert finding.problem == ("has 3.5 GiB free for /var/lib/containerd, /var/lib/kubelet, /var/lib/etcd, "
-                               "and 4.0 are needed")
+    assert finding.problem == ("has 5.0 GiB free for /, /usr, /var/cache/apt, /var/lib/containerd, /var/lib/kubelet, "
+                               "/var/lib/etcd, and 5.5 are needed")
     [finding] = judged(site, {"kube-1": spaces(site, "kube-1", 20)}).found
     assert not finding.refusal
-    assert "30.0 would be comfortable" in finding.problem
+    assert "34.0 would be comfortable" in finding.problem
+
+
+@pytest.mark.parametrize(("path", "needed"), [("/", 0.3), ("/usr", 0.4), ("/var/cache/apt", 0.5)])
+def test_packages_need_room_on_a_host_without_data(tmp_path: Path, path: str, needed: float) -> None:
+    site = load(tmp_path, replaced(("[registry]\ndns-1", "[registry]\nxcache-1")))
+    said = spaces(site, "dns-1", 900)
+    said["spaces"][path] |= {"device": 2, "free": GIB // 10}
+    [finding] = judged(site, {"dns-1": said}).found
+    assert finding.refusal
+    assert finding.problem == f"has 0.1 GiB free for {path}, and {needed} are needed"
 
 
 def test_a_component_that_stands_needs_its_room_no_more(site: Site) -> None:
-    marks = {"marks": {"kubernetes": ""}}
-    assert judged(site, {"kube-1": spaces(site, "kube-1", 3.5) | marks}).found == []
-    assert [f.refusal for f in judged(site, {"kube-1": spaces(site, "kube-1", 0.1) | marks}).found] == [True]
+    marks = {"marks": {"base": "", "kubernetes": ""}}
+    assert judged(site, {"kube-1": spaces(site, "kube-1", 1.6) | marks}).found == []
+    [finding] = judged(site, {"kube-1": spaces(site, "kube-1", 1.4) | marks}).found
+    assert finding.refusal
+    assert finding.problem.endswith("and 1.5 are needed"), "a quarter for each directory"
+
+
+@pytest.mark.parametrize(("inodes", "marks", "needed"), [
+    (160_000, {}, 164_000), (164_000, {}, None), (None, {}, None), (5000, {"base": "", "kubernetes": ""}, 6000),
+    (6000, {"base": "", "kubernetes": ""}, None)])
+def test_inodes_are_needed_too_where_they_are_counted(site: Site, inodes: int | None, marks: dict[str, str],
+                                                      needed: int | None) -> None:
+    said = {"spaces": {path: space(900, inodes) for path in preflight.asked(site, site.hosts[0])["paths"]}}
+    found = judged(site, {"kube-1": said | {"marks": marks}}).found
+    assert [(f.refusal, f.problem) for f in found] == ([] if needed is None else [
+        (True, f"has {inodes} free inodes for /, /usr, /var/cache/apt, /var/lib/containerd, /var/lib/kubelet, "
+               f"/var/lib/etcd, and {needed} are needed")])
 
 
 @pytest.mark.parametrize(("peer", "refusal", "told"), [
@@ -283,7 +310,7 @@ def test_docker_of_somebody_else_is_refused_where_the_site_wants_its_own(tmp_pat
 
 
 def test_a_rehearsals_hosts_need_no_comfort(rehearsal: Site) -> None:
-    said = {host.name: spaces(rehearsal, host.name, 5, memory=15 * GIB, cores=2, cgroup=1) for host in rehearsal.hosts}
+    said = {host.name: spaces(rehearsal, host.name, 6, memory=15 * GIB, cores=2, cgroup=1) for host in rehearsal.hosts}
     assert judged(rehearsal, said).found == []
 
 
@@ -330,7 +357,7 @@ def test_directories_of_the_table_are_those_of_the_roles() -> None:
                       and file.suffix in (".yml", ".j2", ".sh"))
     for part in components.COMPONENTS:
         for place in part.places:
-            assert place.path in roles, place
+            assert place.path in roles or "every host" in part.title, place
 
 
 def test_the_page_is_fresh() -> None:
