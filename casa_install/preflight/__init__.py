@@ -56,8 +56,8 @@ CHECKS = (
                     "users on execute points; refused without; SELinux that enforces and reboots after upgrades are "
                     "warnings",
           kernel.kernel),
-    Check("names", "the host's own name, the site's names in `/etc/hosts`, the name of its address and the "
-                   "site's names by its name service; wrong ones in `/etc/hosts` are refused, an own name at a "
+    Check("names", "the host's own name, the site's names in `/etc/hosts`, the name of its address, and its full name "
+                   "and the site's names by its name service; wrong ones in `/etc/hosts` are refused, an own name at a "
                    "loopback address and wrong answers of the name service are warnings", network.names),
     Check("ports", "ports of the site's daemons that another program holds are refused", network.ports),
     Check("ways", "the hosts that will talk reach each other; refused where there is no route or a router "
@@ -99,7 +99,7 @@ def asked(site: Site, host: Host) -> dict[str, Any]:
     """What a host is asked for beyond what every host tells."""
     paths = {resources.PACKAGES, *(place.path for place, _ in resources.places(site, host))}
     return {"address": str(host.address), "paths": sorted(paths), "programs": programs(host),
-            "features": kernel.asked(site, host), "names": network.asked(site),
+            "features": kernel.asked(site, host), "names": network.asked(site, host),
             "peers": [[str(peer.address), ports] for peer, ports in components.peers(site, host).items()]}
 
 

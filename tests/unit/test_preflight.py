@@ -113,7 +113,11 @@ def test_good_hosts_have_no_findings(site: Site) -> None:
     ("exec-1", {"kept": {"daemon": "chronyd", "installed": True, "right": False}}, False,
      "chronyd has not set its clock yet; let it reach a time server"),
     ("exec-1", {"forward": {"hub.casa.lan": ["10.9.9.9"]}}, False,
-     "its name service gives hub.casa.lan the address 10.9.9.9, which is 10.1.0.200; correct the record"),
+     "its name service gives hub.casa.lan the address 10.9.9.9, which should be 10.1.0.200; correct the record"),
+    ("exec-1", {"forward": {"hub.casa.lan": ["10.1.0.200", "10.9.9.9"]}}, False,
+     "its name service gives hub.casa.lan the address 10.1.0.200, 10.9.9.9, which should be 10.1.0.200"),
+    ("exec-1", {"forward": {"exec-1.casa.lan": ["10.9.9.9"]}}, False,
+     "its name service gives exec-1.casa.lan the address 10.9.9.9, which should be 10.1.0.31; correct the record"),
     ("kube-2", {"name": "node17.lan"}, True, "calls itself node17.lan; rename it (hostnamectl set-hostname kube-2)"),
     ("kube-2", {"hosts": {"kube-2": ["127.0.1.1"]}}, False,
      "its /etc/hosts gives kube-2 the address 127.0.1.1, which is 10.1.0.12; write 10.1.0.12 there"),
@@ -165,6 +169,8 @@ def test_what_stands_in_the_way_is_one_finding_with_a_remedy(site: Site, host: s
     ("exec-1", {"programs": {"dockerd": "/usr/bin/dockerd"}}),  # jobs run in apptainer
     ("exec-1", {"reverse": []}),
     ("exec-1", {"forward": {"hub.casa.lan": ["10.1.0.200"], "api.casa.lan": []}}),
+    ("exec-1", {"forward": {"exec-1.casa.lan": ["10.1.0.31", "192.168.7.31"]}}),  # it has two interfaces
+    ("exec-1", {"forward": {"exec-1.casa.lan": []}}),  # the site's name servers will know it
     ("exec-1", {"kept": {"daemon": "", "installed": False, "right": False}}),  # the site installs one
     ("kube-2", {"features": {"VETH": None, "OVERLAY_FS": None}}),  # nobody knows
     ("kube-2", {"no_namespaces": "user.max_user_namespaces"}),  # runs no jobs
