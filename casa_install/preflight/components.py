@@ -68,9 +68,8 @@ COMPONENTS = (
               (10248, 10250), (), ("kube",),
               (Software("containerd", "its unit, settings and containers would be overwritten"),
                Software("dockerd", "docker and Kubernetes would share a containerd and the packet filter"),
-               Software("kubelet", "the host is a node of another cluster, or was"),
-               Software("kubeadm", "the host is a node of another cluster, or was"),
-               Software("k3s", "the host is a node of another cluster, or was"))),
+               *(Software(program, "the host is a node of another cluster, or was")
+                 for program in ("kubelet", "kubeadm", "k3s", "rke2", "microk8s")))),
     Component("the control plane", ("kube_control",), ("kubernetes",), (0.7, 2), 2, (Place("/var/lib/etcd", 0.5, 5),),
               (2379, 2380, 2381, 6443, 10257, 10259), (), ("kube", "etcd")),
     Component("users' homes", ("kube_workers",), ("storage",), places=(Place("/var/lib/casa-volumes", 0.5, 10),)),

@@ -141,6 +141,9 @@ def test_good_hosts_have_no_findings(site: Site) -> None:
     ("kube-2", {"programs": {"containerd": "/usr/bin/containerd"}}, True,
      "/usr/bin/containerd is not of this site, and its unit, settings and containers would be overwritten; remove it"),
     ("kube-2", {"programs": {"dockerd": "/usr/bin/dockerd"}}, True, "/usr/bin/dockerd is not of this site, and docker"),
+    *(("kube-2", {"programs": {program: f"/opt/bin/{program}"}}, True,
+       f"/opt/bin/{program} is not of this site, and the host is a node of another cluster, or was; remove it")
+      for program in ("kubelet", "kubeadm", "k3s", "rke2", "microk8s")),
     ("exec-1", {"programs": {"condor_master": "/usr/sbin/condor_master"}}, True,
      "/usr/sbin/condor_master is not of this site, and its settings"),
     ("dns-1", {"programs": {"named": "/usr/sbin/named"}}, True, "/usr/sbin/named is not of this site, and its zones"),
