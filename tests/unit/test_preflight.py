@@ -268,24 +268,6 @@ def test_programs_can_be_run_where_they_are(site: Site, host: str, path: str, re
             for f in judged(site, {host: said}).found] == [True] * refused
 
 
-USERS = ("hub.casa.lan", "x.dask.casa.lan")
-
-
-@pytest.mark.parametrize(("answers", "served", "told"), [
-    (dict.fromkeys(USERS, ("10.1.0.200",)), True, []),
-    (dict.fromkeys(USERS), False, []),  # a delegation to name servers that do not stand yet
-    (dict.fromkeys(USERS), True, ["this machine's name service has no address of hub.casa.lan, x.dask.casa.lan"]),
-    (dict.fromkeys(USERS, ()), False, ["this machine's name service has no address of hub.casa.lan, x.dask.casa.lan"]),
-    ({USERS[0]: ("10.1.0.200",), USERS[1]: ("10.9.9.9",)}, False,
-     ["this machine's name service gives x.dask.casa.lan the address 10.9.9.9, and casa_public_address is 10.1.0.200"]),
-])
-def test_a_delegation_is_told_with_its_records(site: Site, answers: Answers, served: bool, told: list[str]) -> None:
-    found = judged(site, {"dns-1": {"marks": {"dns": "abc"}}} if served else {}, answers=answers).found
-    assert [f.problem for f in found] == told
-    assert not any(f.refusal for f in found)
-    assert all("casa.lan. NS dns-1.casa.lan.; dns-1.casa.lan. A 10.1.0.51, or let" in f.remedy for f in found)
-
-
 def test_no_question_leaves_a_rehearsal(rehearsal: Site) -> None:
     assert ask(rehearsal) == {}
     assert all(preflight.asked(rehearsal, host)["names"] == [] for host in rehearsal.hosts)

@@ -143,8 +143,8 @@ BAD = {
     "trusted CA not PEM": (GOOD + 'casa_trusted_cas=["ca.pem"]\n', {"ca.pem": "DER"}, INI, GOOD.count("\n") + 1,
                            "holds no PEM certificate"),
     "trusted CA is a server": (GOOD + 'casa_trusted_cas=["ca.pem"]\n', {"ca.pem": AUTHORITY.certificate + SERVER},
-                               INI, GOOD.count("\n") + 1, "ca.pem holds the certificate CN=proxy,O=casa-install, which is "
-                               "no authority's (CA:TRUE is missing); write a file with certificates of authorities alone"),
+                               INI, GOOD.count("\n") + 1, "ca.pem holds the certificate CN=proxy,O=casa-install, which "
+                               "is no authority's (CA:TRUE is missing); write a file with certificates of authorities"),
     "profile without a field": added('casa_profiles=[{"slug": "ab", "title": "x", "cores": 1}]', "memory is missing"),
     "profiles of one slug": beside(ALL, "casa_profiles:\n- {slug: ab, title: x, cores: 1, memory: 1Gi}\n"
                                         "- {slug: ab, title: y, cores: 1, memory: 1Gi}\n", 3,
