@@ -92,6 +92,7 @@ def rule(name: str, *verdict: dict[str, Any], **more: str) -> dict[str, Any]:
       chain("INPUT", "input", "drop")], ["inet site in", "ip filter INPUT"]),
     ([chain("INPUT", "input"), rule("INPUT", {"accept": None}, {"xt": {"type": "target", "name": "LOG"}})], []),
     ([chain("INPUT", "input"), rule("INPUT", {"jump": {"target": "drop"}})], []),
+    ([chain("INPUT", "input", "drop", family="ip6")], []),
     # a chain that no packet comes to by itself, and what goes out or through (docker leaves this one)
     ([{"chain": {"family": "ip", "table": "filter", "name": "own", "handle": 5}}, rule("own", {"drop": None})], []),
     ([chain("OUTPUT", "output", "drop"), chain("FORWARD", "forward", "drop"), rule("FORWARD", {"drop": None})], []),
