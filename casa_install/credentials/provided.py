@@ -32,6 +32,20 @@ def read_certificates(file: Path) -> list[x509.Certificate]:
         raise UnusableError(f"{file} holds no PEM certificate", "convert it: openssl x509 -inform DER …") from None
 
 
+def read_authorities(file: Path) -> list[x509.Certificate]:
+    """All certificates of a PEM file, each an authority's.
+
+    :raises UnusableError: as :func:`read_certificates`, or one of them is somebody's who cannot vouch for others.
+    """
+    certificates = read_certificates(file)
+    for certificate in certificates:
+        if not _is_authority(certificate):
+            raise UnusableError(f"{file} holds the certificate {certificate.subject.rfc4514_string()}, which is no "
+                                "authority's (CA:TRUE is missing)",
+                                "write a file with certificates of authorities alone: that of the one who signed it")
+    return certificates
+
+
 def read_certificate(file: Path) -> x509.Certificate:
     """The first certificate of a PEM file.
 
@@ -78,6 +92,16 @@ def read_pair(certificate: Path, key: Path) -> Pair:
     :raises UnusableError: as :func:`read_certificate` and :func:`read_key`.
     """
     return as_pair(read_certificate(certificate), read_key(key))
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    """Whether it says so; one that does not speak of it, as old roots do not, has to be signed by itself."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return certificate.issuer == certificate.subject
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        return True  # what we cannot read others may
 
 
 def _content(file: Path) -> bytes:

@@ -49,16 +49,16 @@ CHECKS = (
     Check("memory", "memory and cores for all components of the host together; refused below what programs need, "
                     "a warning below what they want and where execute points offer more than there is",
           resources.memory),
-    Check("disk", "room on each file system where data go, for all its directories together; refused below what "
-                  "programs and images need, a warning below what a facility wants to live in; file systems mounted "
-                  "noexec where programs run are refused",
+    Check("disk", "room and inodes on each file system where packages, programs and data go, for all its directories "
+                  "together; refused below what an installation needs, a warning below the room that a facility wants "
+                  "to live in; file systems mounted noexec where programs run are refused",
           resources.disks),
     Check("kernel", "version, options or modules, cgroup v2 and its controllers on Kubernetes nodes, namespaces of "
                     "users on execute points; refused without; SELinux that enforces and reboots after upgrades are "
                     "warnings",
           kernel.kernel),
-    Check("names", "the host's own name, the site's names in `/etc/hosts`, the name of its address and the "
-                   "site's names by its name service; wrong ones in `/etc/hosts` are refused, an own name at a "
+    Check("names", "the host's own name, the site's names in `/etc/hosts`, the name of its address, and its full name "
+                   "and the site's names by its name service; wrong ones in `/etc/hosts` are refused, an own name at a "
                    "loopback address and wrong answers of the name service are warnings", network.names),
     Check("ports", "ports of the site's daemons that another program holds are refused", network.ports),
     Check("ways", "the hosts that will talk reach each other; refused where there is no route or a router "
@@ -98,9 +98,9 @@ def question(site: Site) -> Play:
 
 def asked(site: Site, host: Host) -> dict[str, Any]:
     """What a host is asked for beyond what every host tells."""
-    paths = {resources.PACKAGES, *(place.path for place in resources.places(site, host))}
+    paths = {resources.PACKAGES, *(place.path for place, _ in resources.places(site, host))}
     return {"address": str(host.address), "paths": sorted(paths), "programs": programs(host),
-            "features": kernel.asked(site, host), "names": network.asked(site),
+            "features": kernel.asked(site, host), "names": network.asked(site, host),
             "peers": [[str(peer.address), ports] for peer, ports in components.peers(site, host).items()]}
 
 
@@ -151,6 +151,10 @@ def _of_host(site: Site, host: Host, told: Mapping[Host, Facts]) -> Iterator[Fin
     """Findings of a host that answered; a peer that did not answer us is not its fault."""
     answered = {str(other.address) for other in told}
     facts = told[host]
+    if facts.uid:
+        # who is not root sees neither whose ports are taken nor the packet filter
+        yield access.rightless(host, facts.uid)
+        return
     facts = facts.model_copy(update={"peers": [peer for peer in facts.peers if peer.address in answered]})
     for check in CHECKS:
         if check.judge:

@@ -49,6 +49,13 @@ def judge(host: Host, failures: Sequence[Failure], os_release: str) -> list[Find
     return found + _of_system(host, os_release, silent=bool(found))
 
 
+def rightless(host: Host, uid: int) -> Finding:
+    """What answered is not root, and nothing has failed: the inventory says that nobody need become root."""
+    return refusal(host, "access", f"no root rights: commands run there with uid {uid}, without sudo",
+                   "take ansible_become=false out of the inventory and let ansible_user use sudo, or set "
+                   "ansible_user=root")
+
+
 def _explained(host: Host, failure: Failure) -> Finding:
     """What is wrong, in whose words, and what to do."""
     # what a program on the host wrote stands below what Ansible makes of it

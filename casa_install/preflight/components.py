@@ -1,6 +1,7 @@
 """What each component needs of its hosts: memory, room, ports, and the absence of somebody else's software.
 
-The numbers are of an empty facility: what its programs and images take, not what users will store.
+The numbers are of an empty facility: what its programs and images take, not what users will store. Those of `/usr` and
+of apt's cache are estimates, from the sizes that apt tells of packages with all that they bring along.
 """
 
 from __future__ import annotations
@@ -8,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from casa_install.rolevars.xcache import PORT as XROOTD
-from casa_install.site.model import Host, Site
+from casa_install.site.model import GROUPS, Host, Site
 
 GIB = 1 << 30
+FEW = 1000
+"""Inodes for a directory of settings, logs or large files."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,8 @@ class Place:
     path: str
     needed: float
     comfortable: float
+    inodes: int = FEW
+    """Files and directories that an installation makes there."""
 
 
 @dataclass(frozen=True)
@@ -55,29 +60,33 @@ _POOL = ("condor_manager", "condor_access", "condor_execute")
 _XROOTD = Software("xrootd", "removal of the site would take its packages away")
 
 COMPONENTS = (
+    Component("every host", tuple(GROUPS), ("base",),
+              places=(Place("/", 0.3, 1), Place("/usr", 0.3, 1, 5000), Place("/var/cache/apt", 0.5, 1))),
     Component("a Kubernetes node", _NODES, ("kubernetes",), (1, 2), 1,
-              (Place("/var/lib/containerd", 3, 20), Place("/var/lib/kubelet", 0.5, 5)),
+              (Place("/usr", 0.4, 1, 5000), Place("/var/lib/containerd", 3, 20, 150_000),
+               Place("/var/lib/kubelet", 0.5, 5)),
               (10248, 10250), (), ("kube",),
               (Software("containerd", "its unit, settings and containers would be overwritten"),
                Software("dockerd", "docker and Kubernetes would share a containerd and the packet filter"),
-               Software("kubelet", "the host is a node of another cluster, or was"),
-               Software("kubeadm", "the host is a node of another cluster, or was"),
-               Software("k3s", "the host is a node of another cluster, or was"))),
+               *(Software(program, "the host is a node of another cluster, or was")
+                 for program in ("kubelet", "kubeadm", "k3s", "rke2", "microk8s")))),
     Component("the control plane", ("kube_control",), ("kubernetes",), (0.7, 2), 2, (Place("/var/lib/etcd", 0.5, 5),),
               (2379, 2380, 2381, 6443, 10257, 10259), (), ("kube", "etcd")),
     Component("users' homes", ("kube_workers",), ("storage",), places=(Place("/var/lib/casa-volumes", 0.5, 10),)),
-    Component("HTCondor", _POOL, ("condor",), (0.3, 1), 1, (Place("/var/lib/condor", 0.5, 10),), (9618,), (9618,),
-              ("condor",), (Software("condor_master", "its settings would be mixed with the site's, and removal of the "
-                                                      "site would take its packages and files away"),)),
-    Component("the worker image", ("condor_execute",), ("condor", "worker"), places=(Place("/var/lib/casa", 3, 10),)),
-    Component("the cache", ("xcache",), ("xcache",), (0.5, 2), 1, (Place("/var/cache/xcache", 2, 100),), (XROOTD,), (),
-              ("xrootd",), (_XROOTD,)),
-    Component("the rehearsal's storage", ("origin",), ("origin",), (0.3, 1), 1, (Place("/srv/store", 0.2, 1),),
-              (XROOTD,), (), ("xrootd",), (_XROOTD,)),
-    Component("the site's name server", ("dns",), ("dns",), (0.2, 0.5), 1, (), (53,), (53,), ("named",),
-              (Software("named", "its zones would no longer be served"),)),
+    Component("HTCondor", _POOL, ("condor",), (0.3, 1), 1,
+              (Place("/usr", 0.2, 0.5, 5000), Place("/var/lib/condor", 0.5, 10)), (9618,), (9618,), ("condor",),
+              (Software("condor_master", "its settings would be mixed with the site's, and removal of the site would "
+                                         "take its packages and files away"),)),
+    Component("the worker image", ("condor_execute",), ("condor", "worker"),
+              places=(Place("/usr", 0.3, 0.5, 5000), Place("/var/lib/casa", 3, 10, 80_000))),
+    Component("the cache", ("xcache",), ("xcache",), (0.5, 2), 1,
+              (Place("/usr", 0.1, 0.3), Place("/var/cache/xcache", 2, 100)), (XROOTD,), (), ("xrootd",), (_XROOTD,)),
+    Component("the rehearsal's storage", ("origin",), ("origin",), (0.3, 1), 1,
+              (Place("/usr", 0.1, 0.3), Place("/srv/store", 0.2, 1)), (XROOTD,), (), ("xrootd",), (_XROOTD,)),
+    Component("the site's name server", ("dns",), ("dns",), (0.2, 0.5), 1, (Place("/usr", 0.1, 0.2),), (53,), (53,),
+              ("named",), (Software("named", "its zones would no longer be served"),)),
     Component("the site registry", ("registry",), ("registry",), (0.3, 1), 1,
-              (Place("/var/lib/docker-registry", 4, 20),), (5000,), (), ("nginx",),
+              (Place("/usr", 0.1, 0.2), Place("/var/lib/docker-registry", 4, 20)), (5000,), (), ("nginx",),
               (Software("docker-registry", "its images would be lost"),
                Software("nginx", "it stays as it is, and the registry's front is another process", harmless=True))),
 )

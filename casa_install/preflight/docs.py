@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from casa_install.phases import ROOT
 from casa_install.preflight import CHECKS
-from casa_install.preflight.components import COMPONENTS
+from casa_install.preflight.components import COMPONENTS, FEW, Place
 
 PAGE = ROOT / "docs" / "preflight.md"
 
@@ -29,7 +29,7 @@ def page() -> str:
     checks = [f"| {check.name} | {check.meaning} |" for check in CHECKS]
     rows = []
     for part in COMPONENTS:
-        room = ", ".join(f"`{place.path}` {place.needed:g} / {place.comfortable:g}" for place in part.places)
+        room = ", ".join(map(_room, part.places))
         ports = [*(f"{port}" for port in part.tcp), *(f"{port}/udp" for port in part.udp)]
         programs = ", ".join(f"`{each.program}`" for each in part.software)
         memory = "{:g} / {:g}".format(*part.memory) if any(part.memory) else ""
@@ -37,9 +37,17 @@ def page() -> str:
     return "\n".join([_HEAD, "| check | what is looked at |", "|---|---|", *checks, "",
                       "## What components need", "",
                       "In GiB, what is refused below / what is warned of below; the cache needs `casa_xcache_memory` "
-                      "besides.", "",
+                      "besides.",
+                      f"A directory needs {FEW} free inodes, or those in brackets. What packages and programs take in "
+                      "`/usr` and apt's", "cache is estimated, by the sizes that apt tells of them with all that they "
+                      "bring along.", "",
                       "| component | memory | room | ports | software of others that is in the way |",
                       "|---|---|---|---|---|", *rows, ""])
+
+
+def _room(place: Place) -> str:
+    inodes = f" ({place.inodes})" if place.inodes != FEW else ""
+    return f"`{place.path}` {place.needed:g} / {place.comfortable:g}{inodes}"
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ class Space(_Frozen):
     free: int
     """Bytes that programs may still write."""
     size: int
+    inodes: int | None
+    """Files that programs may still make; None where the file system does not count them."""
     noexec: bool
     """Whether programs there cannot be run."""
 
@@ -63,6 +65,8 @@ class Facts(_Frozen):
     """The host's time when it was asked."""
     sent: float
     """The asking machine's time just before."""
+    uid: int
+    """Of the account that answered; root's is 0."""
     marks: dict[str, str]
     """Phase that has begun here -> its mark, empty while it is not complete."""
     name: str

@@ -23,11 +23,12 @@ def _wanted(site: Site) -> dict[str, str]:
     return named | {site.fqdn(name): address for name, address in full.items()}
 
 
-def asked(site: Site) -> list[str]:
-    """Names of the site that each host looks up; none that nobody delegates, so that no question leaves a rehearsal."""
+def asked(site: Site, host: Host) -> list[str]:
+    """Names of the site that a host looks up, its own among them; none that nobody delegates, so that no question
+    leaves a rehearsal."""
     if site.settings.rehearsal or site.settings.domain.endswith(".test"):
         return []
-    return [site.fqdn(name) for name in ("api", "hub", "registry", "xcache")]
+    return [site.fqdn(name) for name in ("api", "hub", "registry", "xcache", host)]
 
 
 def names(site: Site, host: Host, facts: Facts) -> Iterator[Finding]:
@@ -49,10 +50,12 @@ def names(site: Site, host: Host, facts: Facts) -> Iterator[Finding]:
             else:
                 yield refusal(host, "names", problem, "correct or remove the line")
     for name, found in facts.forward.items():
-        # what the hosts file says is told above
-        if found and found != [_wanted(site)[name]] and name not in facts.hosts:
-            yield warning(host, "names", f"its name service gives {name} the address {found[0]}, which is "
-                          f"{_wanted(site)[name]}", "correct the record, or let the delegation lead to the site's own "
+        address = _wanted(site)[name]
+        # a host may know itself by the addresses of all its interfaces; what the hosts file says is told above
+        wrong = address not in found if name in own else found != [address]
+        if found and wrong and name not in facts.hosts:
+            yield warning(host, "names", f"its name service gives {name} the address {', '.join(found)}, which "
+                          f"should be {address}", "correct the record, or let the delegation lead to the site's own "
                           "name servers")
     if facts.reverse and not set(own) & {name.lower() for name in facts.reverse}:
         yield warning(host, "names", f"its address belongs to {facts.reverse[0]} by the host's name service",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from casa_install.preflight import components
-from casa_install.preflight.components import GIB, Place
-from casa_install.preflight.facts import Facts
+from casa_install.preflight.components import FEW, GIB, Place
+from casa_install.preflight.facts import Facts, Space
 from casa_install.preflight.findings import Finding, refusal, warning
 from casa_install.site.model import Host, Site
 
@@ -16,7 +17,7 @@ BELIEVED = 30
 NOTICED = 2
 """Seconds between two clocks that no time service would leave."""
 FULL = 0.25
-"""GiB that must be free where a component already stands: what it needed it has taken."""
+"""GiB that must be free in a directory where a component already stands: what it needed it has taken."""
 EXECUTED = {PACKAGES: "packages run their scripts there", "/var/lib/condor": "jobs run their programs there",
             "/var/lib/casa": "jobs run their programs there"}
 """Where programs are run, and which. (A container's file system is executable whatever lies below it.)"""
@@ -88,32 +89,46 @@ def memory(site: Site, host: Host, facts: Facts) -> Iterator[Finding]:
                       "cores", "write less, unless jobs shall share cores")
 
 
-def places(site: Site, host: Host) -> dict[Place, tuple[str, ...]]:
+def places(site: Site, host: Host) -> list[tuple[Place, tuple[str, ...]]]:
     """Directories that fill on a host, each with the phases after whose beginning it holds what is ours."""
     docker = {"/var/lib/casa": "/var/lib/docker"} if site.settings.job_containers == "docker" else {}
-    return {Place(docker.get(place.path, place.path), place.needed, place.comfortable): part.phases
-            for part in components.of(host) for place in part.places}
+    return [(replace(place, path=docker.get(place.path, place.path)), part.phases)
+            for part in components.of(host) for place in part.places]
 
 
 def disks(site: Site, host: Host, facts: Facts) -> Iterator[Finding]:
     """Room for what goes on each file system, all its directories together."""
-    devices: dict[int, list[tuple[Place, bool]]] = {}
-    for place, phases in places(site, host).items():
-        devices.setdefault(facts.spaces[place.path].device, []).append((place, facts.begun(phases)))
     for path, why in EXECUTED.items():
         if path in facts.spaces and facts.spaces[path].noexec:
             yield refusal(host, "disk", f"{path} is on a file system that is mounted noexec, and {why}",
                           "mount it with exec (/etc/fstab)")
+    devices: dict[int, list[tuple[Place, bool]]] = {}
+    for place, phases in places(site, host):
+        devices.setdefault(facts.spaces[place.path].device, []).append((place, facts.begun(phases)))
     for found in devices.values():
-        paths = ", ".join(place.path for place, _ in found)
-        free = facts.spaces[found[0][0].path].free / GIB
-        needed = sum(FULL if ours else place.needed for place, ours in found)
-        comfortable = sum(FULL if ours or site.settings.rehearsal else place.comfortable for place, ours in found)
-        remedy = "free space there, or mount a larger file system"
-        if free < needed:
-            yield refusal(host, "disk", f"has {free:.1f} GiB free for {paths}, and {needed:.1f} are needed", remedy)
-        elif free < comfortable:
-            yield warning(host, "disk", f"has {free:.1f} GiB free for {paths}, and {comfortable:.1f} would be "
-                          "comfortable", remedy)
+        space = facts.spaces[found[0][0].path]
+        coming = [place for place, ours in found if not ours]
+        standing = {place.path for place, ours in found if ours}
+        paths = ", ".join(dict.fromkeys(place.path for place, _ in found))
+        yield from _inodes(host, space, paths, sum(place.inodes for place in coming) + FEW * len(standing))
+        yield from _room(host, space, paths, coming, FULL * len(standing), comfort=not site.settings.rehearsal)
 
 
+def _inodes(host: Host, space: Space, paths: str, needed: int) -> Iterator[Finding]:
+    """Whether the file system takes as many files as will come; one that does not count them takes any number."""
+    if space.inodes is not None and space.inodes < needed:
+        yield refusal(host, "disk", f"has {space.inodes} free inodes for {paths}, and {needed} are needed",
+                      "delete files there, or mount a file system that takes more of them (mkfs.ext4 -N)")
+
+
+def _room(host: Host, space: Space, paths: str, coming: Sequence[Place], full: float, *,
+          comfort: bool) -> Iterator[Finding]:
+    """Whether a file system has room for what is coming, and ``full`` GiB for what stands there already."""
+    free, remedy = space.free / GIB, "free space there, or mount a larger file system"
+    needed = full + sum(place.needed for place in coming)
+    comfortable = full + sum(place.comfortable for place in coming)
+    if free < needed:
+        yield refusal(host, "disk", f"has {free:.1f} GiB free for {paths}, and {needed:.1f} are needed", remedy)
+    elif comfort and free < comfortable:
+        yield warning(host, "disk", f"has {free:.1f} GiB free for {paths}, and {comfortable:.1f} would be comfortable",
+                      remedy)

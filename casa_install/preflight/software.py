@@ -23,7 +23,7 @@ def software(site: Site, host: Host, facts: Facts) -> Iterator[Finding]:
                     yield warning(host, "software", f"{place} is not of this site: {each.why}", "nothing need be done")
                 else:
                     yield refusal(host, "software", f"{place} is not of this site, and {each.why}",
-                                  "remove it with its package, or use another host")
+                                  "remove it as it was installed, or use another host")
     docker = facts.programs.get(DOCKER) if "condor_execute" in host.groups else None
     if docker and site.settings.job_containers == "docker" and not facts.docker_is_ours:
         yield refusal(host, "software", f"{docker} is not of this site, and its containers would lose their network",

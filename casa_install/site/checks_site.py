@@ -198,9 +198,9 @@ class SiteChecks:
                                   f"write a worker_memory below {profile.memory}")
 
     def authorities(self) -> None:
-        """Files of authorities hold certificates; those of the cache's origin are told apart by their subjects."""
+        """Files of authorities hold certificates of such; those of the cache's origin have subjects of their own."""
         for index, file in enumerate(self.values.get("trusted_cas") or ()):
-            self._held(provided.read_certificates, file, self.place("trusted_cas", index))
+            self._held(provided.read_authorities, file, self.place("trusted_cas", index))
         seen: dict[x509.Name, x509.Certificate] = {}
         for index, file in enumerate(self.values.get("xcache_origin_cas") or ()):
             place = self.place("xcache_origin_cas", index)

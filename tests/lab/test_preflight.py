@@ -12,9 +12,9 @@ import os
 import re
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ OBSTACLES = {
     "node-1": """\
 printf '#!/bin/sh\\n' > /usr/bin/containerd; chmod 755 /usr/bin/containerd
 echo '10.97.11.99 registry.casa.lan' >> /etc/hosts
-mkdir -p /var/lib/containerd; mount -t tmpfs -o size=64m none /var/lib/containerd
+mkdir -p /var/lib/containerd; mount -t tmpfs -o size=64m,nr_inodes=100 none /var/lib/containerd
 nft add table inet site
 nft 'add chain inet site input { type filter hook input priority 0; policy accept; }'
 nft add rule inet site input tcp dport 8081 drop
@@ -92,6 +92,7 @@ for n in 1 2 3 4 5 6 7 8 9; do sleep 0.2; ss -tln | grep -q :9618 && break; done
 for program in named nginx; do printf '#!/bin/sh\\n' > /usr/sbin/$program; chmod 755 /usr/sbin/$program; done
 printf '#!/bin/sh\\n' > /usr/bin/unattended-upgrade; chmod 755 /usr/bin/unattended-upgrade
 echo 'Unattended-Upgrade::Automatic-Reboot "true";' > /etc/apt/apt.conf.d/52reboot
+mount -t tmpfs -o size=64m none /var/cache/apt
 mkdir -p /var/lib/casa-install/begun; touch /var/lib/casa-install/begun/dns
 nft add table inet site
 nft 'add chain inet site input { type filter hook input priority 0; policy accept; }'
@@ -116,6 +117,8 @@ class Told:
 TOLD = (
     Told("", "delegation", False, r"this machine's name service has no address of hub\.casa\.lan, .*"),
     Told("node-1", "disk", True, r"has 0\.1 GiB free for /var/lib/containerd, and 3\.0 are needed"),
+    Told("node-1", "disk", True, r"has \d\d free inodes for /var/lib/containerd, and 150000 are needed"),
+    Told("dns-1", "disk", True, r"has 0\.1 GiB free for /var/cache/apt, and 0\.5 are needed"),
     *(Told(host, "kernel", True, "has cgroup v1, .*") for host in ("node-1", "pool-1") for _ in CGROUP),
     Told("node-1", "kernel", True, r"its kernel \S+ has neither these options nor their modules: NET_CLS_BPF"),
     Told("node-1", "kernel", True, "its cgroups do not control cpuset"),
@@ -180,6 +183,34 @@ def spoil(lab: hosts.Lab, secret: str) -> None:
     ssh(lab, "node-1", "systemctl stop ssh.socket ssh.service", check=False)
 
 
+def write_inventory(folder: Path, lab: hosts.Lab) -> Path:
+    """The site of a lab's three hosts."""
+    filled = {"{key}": lab.private_key, "{known_hosts}": lab.known_hosts, "{network}": lab.network,
+              "{public}": lab.network[200], **{f"{{{name}}}": address for name, address in lab.hosts.items()}}
+    text = INVENTORY
+    for name, value in filled.items():
+        text = text.replace(name, str(value))
+    (folder / "site.ini").write_text(text)
+    return folder / "site.ini"
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """That of a program which keeps everything in a folder."""
+    return os.environ | {"CASA_CACHE": str(folder / "cache"), "XDG_CONFIG_HOME": str(folder / "config")}
+
+
+def check(inventory: Path, name_server: IPv4Address) -> subprocess.CompletedProcess[str]:
+    """Run the real command on a machine that asks that name server for names."""
+    (inventory.parent / "resolv.conf").write_text(f"nameserver {name_server}\n")
+    names = 'mount --bind "$0" "$(readlink --canonicalize /etc/resolv.conf)" && exec "$@"'
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", names, str(inventory.parent / "resolv.conf"),
+                           str(ROOT / "casa-install"), "check", "--inventory", str(inventory), "--json"],
+                          env=environment(inventory.parent), text=True, stdin=subprocess.DEVNULL, capture_output=True,
+                          check=False)
+    print(done.stdout, done.stderr)
+    return done
+
+
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     """The obstacles are made, and the real command is run."""
@@ -190,51 +221,45 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
         lab.up()
         for host, made in OBSTACLES.items():
             ssh(lab, host, f"set -e\nsystemctl is-system-running --wait\n{NO_NAMES}{made}")
-        filled = {"{key}": lab.private_key, "{known_hosts}": lab.known_hosts, "{network}": NETWORK,
-                  "{public}": NETWORK[200], **{f"{{{name}}}": address for name, address in HOSTS.items()}}
-        text = INVENTORY
-        for name, value in filled.items():
-            text = text.replace(name, str(value))
-        (folder / "site.ini").write_text(text)
+        inventory = write_inventory(folder, lab)
         before = {host: picture(lab, host) for host in HOSTS}
-        environment = os.environ | {"CASA_CACHE": str(folder / "cache"), "XDG_CONFIG_HOME": str(folder / "config")}
-        (folder / "resolv.conf").write_text(f"nameserver {HOSTS['dns-1']}\n")
-        names = 'mount --bind "$0" "$(readlink --canonicalize /etc/resolv.conf)" && exec "$@"'
-        done = subprocess.run(["unshare", "--mount", "sh", "-c", names, str(folder / "resolv.conf"),
-                               str(ROOT / "casa-install"), "check", "--inventory", str(folder / "site.ini"), "--json"],
-                              env=environment, text=True, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-        print(done.stdout, done.stderr)
+        done = check(inventory, HOSTS["dns-1"])
         after = {host: picture(lab, host) for host in HOSTS}
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
-            with contextlib.closing(Facility.open(folder / "site.ini")) as facility:
+            with contextlib.closing(Facility.open(inventory)) as facility:
                 secret = facility.credentials.secret("hub-dummy-password", 8)
         spoil(lab, secret)
         archive = folder / "for-an-expert.tar.gz"
-        diagnosis = subprocess.run([str(ROOT / "casa-install"), "diagnose", "--inventory", str(folder / "site.ini"),
-                                    "--output", str(archive)], env=environment, text=True, stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        diagnosis = subprocess.run([str(ROOT / "casa-install"), "diagnose", "--inventory", str(inventory),
+                                    "--output", str(archive)], env=environment(folder), text=True,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                   check=False)
         print(diagnosis.stdout)
         yield Ran(done.returncode, json.loads(done.stdout), before, after, diagnosis, secret, archive)
     finally:
         lab.down()
 
 
-def findings(ran: Ran) -> list[tuple[str, str, bool, str]]:
+def findings(said: Mapping[str, Any]) -> list[tuple[str, str, bool, str]]:
     """Host, check, refusal, problem of each finding."""
     return [(row["host"], row["check"], kind == "refusals", row["problem"]) for kind in ("refusals", "warnings")
-            for row in ran.said[kind] if not COMFORT.search(row["problem"])]
+            for row in said[kind] if not COMFORT.search(row["problem"])]
+
+
+def found(told: Told, said: Mapping[str, Any]) -> bool:
+    """Whether a finding is among those that were said."""
+    return any((host, check, refusal) == (told.host, told.check, told.refusal) and re.fullmatch(told.problem, problem)
+               for host, check, refusal, problem in findings(said))
 
 
 @pytest.mark.parametrize("told", TOLD, ids=lambda told: f"{told.host}-{told.check}")
 def test_an_obstacle_is_found(ran: Ran, told: Told) -> None:
-    assert [problem for host, check, refusal, problem in findings(ran)
-            if (host, check, refusal) == (told.host, told.check, told.refusal)
-            and re.fullmatch(told.problem, problem)], findings(ran)
+    assert found(told, ran.said), findings(ran.said)
 
 
 def test_nothing_else_is_found(ran: Ran) -> None:
-    assert len(findings(ran)) == len(TOLD), findings(ran)
+    assert len(findings(ran.said)) == len(TOLD), findings(ran.said)
     assert all(row["remedy"] and row["address"] == str(HOSTS.get(row["host"], ""))
                for rows in (ran.said["refusals"], ran.said["warnings"]) for row in rows)
 

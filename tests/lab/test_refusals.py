@@ -89,6 +89,8 @@ CASES = (
     Case("exec-4", f"{ACCOUNT}rm /usr/bin/sudo", "ansible_user=deploy",
          (r"no root rights, there is no sudo: .*sudo: not found; install the package sudo",)),
     Case("exec-5", SUDO, "ansible_user=deploy"),
+    Case("exec-6", SUDO, "ansible_user=deploy ansible_become=false",
+         (r"no root rights: commands run there with uid \d+, without sudo; take ansible_become=false out of .*root$",)),
     Case("xcache-1", f"{ACCOUNT}{ALMALINUX}", "ansible_user=deploy",
          (r"no root rights, sudo asks for a password: Missing sudo password; let ansible_user use sudo",
           r"runs AlmaLinux 9\.6 \(Sage Margay\); install Debian 13")),
@@ -110,7 +112,7 @@ def vaulted(name: str, secret: str) -> str:
 def write_inventory(folder: Path, lab: hosts.Lab) -> Path:
     """The example, edited as its comments say."""
     text = (EXAMPLE / "site.ini").read_text()
-    text = re.sub(r"^(exec-2 .*)$", r"\1\nexec-3\nexec-4\nexec-5", text, flags=re.MULTILINE)
+    text = re.sub(r"^(exec-2 .*)$", r"\1\nexec-3\nexec-4\nexec-5\nexec-6", text, flags=re.MULTILINE)
     for case in CASES:
         reached = case.reached.format(folder=folder)
         text = re.sub(rf"^{case.host}( ansible_host=CHANGEME)?", f"{case.host} ansible_host={ADDRESSES[case.host]} "

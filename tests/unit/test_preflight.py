@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,6 @@ from casa_install import preflight
 from casa_install.engine.playbook import Failure, Outcome
 from casa_install.preflight import components, docs
 from casa_install.preflight.delegation import Answers, ask
-from casa_install.preflight.facts import Facts
 from casa_install.preflight.findings import Findings
 from casa_install.site.model import Host, Site
 from tests.unit.site_inventories import GOOD, load, replaced
@@ -38,16 +35,21 @@ def site(tmp_path: Path) -> Site:
     return load(tmp_path, GOOD)
 
 
+def space(free: float, inodes: int | None = 10**6) -> dict[str, Any]:
+    """A file system with that many GiB and inodes free."""
+    return {"device": 1, "free": int(free * GIB), "size": 1000 * GIB, "inodes": inodes, "noexec": False}
+
+
 def facts(site: Site, host: Host) -> dict[str, Any]:
     """What a host says that stands in nobody's way."""
     asked = preflight.asked(site, host)
     return {
-        "clock": 1000.5, "sent": SENT, "marks": {}, "name": host.name, "memory": 256 * GIB, "cores": 64, "cgroup": 2,
-        "controllers": ["cpuset", "cpu", "io", "memory", "hugetlb", "pids"], "release": "6.12.48+deb13-amd64",
+        "clock": 1000.5, "sent": SENT, "uid": 0, "marks": {}, "name": host.name, "memory": 256 * GIB, "cores": 64,
+        "cgroup": 2, "controllers": ["cpuset", "cpu", "io", "memory", "hugetlb", "pids"],
+        "release": "6.12.48+deb13-amd64",
         "features": dict.fromkeys(asked["features"], True), "no_namespaces": "", "enforcing": False, "reboots": False,
         "kept": {"daemon": "chronyd", "installed": True, "right": True}, "forward": {},
-        "spaces": {path: {"device": 1, "free": 900 * GIB, "size": 1000 * GIB, "noexec": False}
-                   for path in asked["paths"]},
+        "spaces": {path: space(900) for path in asked["paths"]},
         "programs": {}, "docker_is_ours": False, "reverse": [site.fqdn(host)], "mtu": 1500, "drops": [],
         "listeners": [{"protocol": "tcp", "address": "0.0.0.0", "port": 22, "program": "sshd", "pid": 9}],  # noqa: S104
         "hosts": {"localhost": ["127.0.0.1"], host.name: [str(host.address)]},
@@ -79,8 +81,7 @@ def listener(port: int, program: str, address: str = "0.0.0.0", protocol: str = 
 def spaces(site: Site, host: str, free: float, **more: Any) -> dict[str, Any]:
     """All directories of a host on a file system with that many GiB free."""
     [one] = [each for each in site.hosts if each.name == host]
-    return {"spaces": {path: {"device": 1, "free": int(free * GIB), "size": 1000 * GIB, "noexec": False}
-                       for path in preflight.asked(site, one)["paths"]}} | more
+    return {"spaces": {path: space(free) for path in preflight.asked(site, one)["paths"]}} | more
 
 
 def test_good_hosts_have_no_findings(site: Site) -> None:
@@ -112,7 +113,11 @@ def test_good_hosts_have_no_findings(site: Site) -> None:
     ("exec-1", {"kept": {"daemon": "chronyd", "installed": True, "right": False}}, False,
      "chronyd has not set its clock yet; let it reach a time server"),
     ("exec-1", {"forward": {"hub.casa.lan": ["10.9.9.9"]}}, False,
-     "its name service gives hub.casa.lan the address 10.9.9.9, which is 10.1.0.200; correct the record"),
+     "its name service gives hub.casa.lan the address 10.9.9.9, which should be 10.1.0.200; correct the record"),
+    ("exec-1", {"forward": {"hub.casa.lan": ["10.1.0.200", "10.9.9.9"]}}, False,
+     "its name service gives hub.casa.lan the address 10.1.0.200, 10.9.9.9, which should be 10.1.0.200"),
+    ("exec-1", {"forward": {"exec-1.casa.lan": ["10.9.9.9"]}}, False,
+     "its name service gives exec-1.casa.lan the address 10.9.9.9, which should be 10.1.0.31; correct the record"),
     ("kube-2", {"name": "node17.lan"}, True, "calls itself node17.lan; rename it (hostnamectl set-hostname kube-2)"),
     ("kube-2", {"hosts": {"kube-2": ["127.0.1.1"]}}, False,
      "its /etc/hosts gives kube-2 the address 127.0.1.1, which is 10.1.0.12; write 10.1.0.12 there"),
@@ -136,6 +141,9 @@ def test_good_hosts_have_no_findings(site: Site) -> None:
     ("kube-2", {"programs": {"containerd": "/usr/bin/containerd"}}, True,
      "/usr/bin/containerd is not of this site, and its unit, settings and containers would be overwritten; remove it"),
     ("kube-2", {"programs": {"dockerd": "/usr/bin/dockerd"}}, True, "/usr/bin/dockerd is not of this site, and docker"),
+    *(("kube-2", {"programs": {program: f"/opt/bin/{program}"}}, True,
+       f"/opt/bin/{program} is not of this site, and the host is a node of another cluster, or was; remove it")
+      for program in ("kubelet", "kubeadm", "k3s", "rke2", "microk8s")),
     ("exec-1", {"programs": {"condor_master": "/usr/sbin/condor_master"}}, True,
      "/usr/sbin/condor_master is not of this site, and its settings"),
     ("dns-1", {"programs": {"named": "/usr/sbin/named"}}, True, "/usr/sbin/named is not of this site, and its zones"),
@@ -164,6 +172,8 @@ def test_what_stands_in_the_way_is_one_finding_with_a_remedy(site: Site, host: s
     ("exec-1", {"programs": {"dockerd": "/usr/bin/dockerd"}}),  # jobs run in apptainer
     ("exec-1", {"reverse": []}),
     ("exec-1", {"forward": {"hub.casa.lan": ["10.1.0.200"], "api.casa.lan": []}}),
+    ("exec-1", {"forward": {"exec-1.casa.lan": ["10.1.0.31", "192.168.7.31"]}}),  # it has two interfaces
+    ("exec-1", {"forward": {"exec-1.casa.lan": []}}),  # the site's name servers will know it
     ("exec-1", {"kept": {"daemon": "", "installed": False, "right": False}}),  # the site installs one
     ("kube-2", {"features": {"VETH": None, "OVERLAY_FS": None}}),  # nobody knows
     ("kube-2", {"no_namespaces": "user.max_user_namespaces"}),  # runs no jobs
@@ -174,25 +184,57 @@ def test_what_is_ours_or_harmless_is_no_finding(site: Site, host: str, said: dic
     assert judged(site, {host: said}).found == []
 
 
+def test_an_account_that_does_not_become_root_is_refused_and_what_it_cannot_see_is_not_judged(site: Site) -> None:
+    [finding] = judged(site, {"kube-1": listener(6443, "") | {"uid": 1000, "drops": ["ufw"]}}).found
+    assert (finding.host, finding.check, finding.refusal) == ("kube-1", "access", True)
+    assert (finding.problem, finding.remedy) == (
+        "no root rights: commands run there with uid 1000, without sudo",
+        "take ansible_become=false out of the inventory and let ansible_user use sudo, or set ansible_user=root")
+
+
 def test_two_clocks_are_compared_with_each_other(site: Site) -> None:
     found = judged(site, {"exec-1": {"clock": 1021.0}, "exec-2": {"clock": 980.0}}).refusals
     assert [(f.host, f.problem) for f in found] == [("exec-1", "its clock is 40 s ahead of exec-2's")]
 
 
 def test_directories_on_one_file_system_need_room_together(site: Site) -> None:
-    [finding] = judged(site, {"kube-1": spaces(site, "kube-1", 3.5)}).found
+    [finding] = judged(site, {"kube-1": spaces(site, "kube-1", 5)}).found
     assert finding.refusal
-    assert finding.problem == ("has 3.5 GiB free for /var/lib/containerd, /var/lib/kubelet, /var/lib/etcd, "
-                               "and 4.0 are needed")
+    assert finding.problem == ("has 5.0 GiB free for /, /usr, /var/cache/apt, /var/lib/containerd, /var/lib/kubelet, "
+                               "/var/lib/etcd, and 5.5 are needed")
     [finding] = judged(site, {"kube-1": spaces(site, "kube-1", 20)}).found
     assert not finding.refusal
-    assert "30.0 would be comfortable" in finding.problem
+    assert "34.0 would be comfortable" in finding.problem
+
+
+@pytest.mark.parametrize(("path", "needed"), [("/", 0.3), ("/usr", 0.4), ("/var/cache/apt", 0.5)])
+def test_packages_need_room_on_a_host_without_data(tmp_path: Path, path: str, needed: float) -> None:
+    site = load(tmp_path, replaced(("[registry]\ndns-1", "[registry]\nxcache-1")))
+    said = spaces(site, "dns-1", 900)
+    said["spaces"][path] |= {"device": 2, "free": GIB // 10}
+    [finding] = judged(site, {"dns-1": said}).found
+    assert finding.refusal
+    assert finding.problem == f"has 0.1 GiB free for {path}, and {needed} are needed"
 
 
 def test_a_component_that_stands_needs_its_room_no_more(site: Site) -> None:
-    marks = {"marks": {"kubernetes": ""}}
-    assert judged(site, {"kube-1": spaces(site, "kube-1", 3.5) | marks}).found == []
-    assert [f.refusal for f in judged(site, {"kube-1": spaces(site, "kube-1", 0.1) | marks}).found] == [True]
+    marks = {"marks": {"base": "", "kubernetes": ""}}
+    assert judged(site, {"kube-1": spaces(site, "kube-1", 1.6) | marks}).found == []
+    [finding] = judged(site, {"kube-1": spaces(site, "kube-1", 1.4) | marks}).found
+    assert finding.refusal
+    assert finding.problem.endswith("and 1.5 are needed"), "a quarter for each directory"
+
+
+@pytest.mark.parametrize(("inodes", "marks", "needed"), [
+    (160_000, {}, 164_000), (164_000, {}, None), (None, {}, None), (5000, {"base": "", "kubernetes": ""}, 6000),
+    (6000, {"base": "", "kubernetes": ""}, None)])
+def test_inodes_are_needed_too_where_they_are_counted(site: Site, inodes: int | None, marks: dict[str, str],
+                                                      needed: int | None) -> None:
+    said = {"spaces": {path: space(900, inodes) for path in preflight.asked(site, site.hosts[0])["paths"]}}
+    found = judged(site, {"kube-1": said | {"marks": marks}}).found
+    assert [(f.refusal, f.problem) for f in found] == ([] if needed is None else [
+        (True, f"has {inodes} free inodes for /, /usr, /var/cache/apt, /var/lib/containerd, /var/lib/kubelet, "
+               f"/var/lib/etcd, and {needed} are needed")])
 
 
 @pytest.mark.parametrize(("peer", "refusal", "told"), [
@@ -224,24 +266,6 @@ def test_programs_can_be_run_where_they_are(site: Site, host: str, path: str, re
     said["spaces"][path]["noexec"] = True
     assert [f.problem.startswith(f"{path} is on a file system that is mounted noexec") and f.refusal
             for f in judged(site, {host: said}).found] == [True] * refused
-
-
-USERS = ("hub.casa.lan", "x.dask.casa.lan")
-
-
-@pytest.mark.parametrize(("answers", "served", "told"), [
-    (dict.fromkeys(USERS, ("10.1.0.200",)), True, []),
-    (dict.fromkeys(USERS), False, []),  # a delegation to name servers that do not stand yet
-    (dict.fromkeys(USERS), True, ["this machine's name service has no address of hub.casa.lan, x.dask.casa.lan"]),
-    (dict.fromkeys(USERS, ()), False, ["this machine's name service has no address of hub.casa.lan, x.dask.casa.lan"]),
-    ({USERS[0]: ("10.1.0.200",), USERS[1]: ("10.9.9.9",)}, False,
-     ["this machine's name service gives x.dask.casa.lan the address 10.9.9.9, and casa_public_address is 10.1.0.200"]),
-])
-def test_a_delegation_is_told_with_its_records(site: Site, answers: Answers, served: bool, told: list[str]) -> None:
-    found = judged(site, {"dns-1": {"marks": {"dns": "abc"}}} if served else {}, answers=answers).found
-    assert [f.problem for f in found] == told
-    assert not any(f.refusal for f in found)
-    assert all("casa.lan. NS dns-1.casa.lan.; dns-1.casa.lan. A 10.1.0.51, or let" in f.remedy for f in found)
 
 
 def test_no_question_leaves_a_rehearsal(rehearsal: Site) -> None:
@@ -277,7 +301,7 @@ def test_docker_of_somebody_else_is_refused_where_the_site_wants_its_own(tmp_pat
 
 
 def test_a_rehearsals_hosts_need_no_comfort(rehearsal: Site) -> None:
-    said = {host.name: spaces(rehearsal, host.name, 5, memory=15 * GIB, cores=2, cgroup=1) for host in rehearsal.hosts}
+    said = {host.name: spaces(rehearsal, host.name, 6, memory=15 * GIB, cores=2, cgroup=1) for host in rehearsal.hosts}
     assert judged(rehearsal, said).found == []
 
 
@@ -334,23 +358,7 @@ def test_directories_of_the_table_are_those_of_the_roles() -> None:
                       and file.suffix in (".yml", ".j2", ".sh"))
     for part in components.COMPONENTS:
         for place in part.places:
-            assert place.path in roles, place
-
-
-def test_the_probe_tells_what_facts_need(site: Site) -> None:
-    """The real program on this machine, which need not be a host of any site; it talks to nobody."""
-    host = site.hosts[0]
-    asked = preflight.asked(site, host) | {"address": "127.0.0.1", "peers": [["127.0.0.1", [9]]], "names": []}
-    asked["programs"] = ["python3", "casa-nonesuch"]
-    done = subprocess.run([sys.executable, ROOT / "playbooks/files/preflight", json.dumps(asked), "12.5"],
-                          capture_output=True, text=True, check=True)
-    told = Facts.model_validate(json.loads(done.stdout))
-    assert told.sent == 12.5
-    assert set(told.spaces) == set(asked["paths"])
-    assert all(0 < space.free <= space.size for space in told.spaces.values())
-    assert list(told.programs) == ["python3"]
-    assert told.memory > GIB / 2
-    assert [(peer.address, peer.silent) for peer in told.peers] == [("127.0.0.1", {})], "a refusal is an answer"
+            assert place.path in roles or "every host" in part.title, place
 
 
 def test_the_page_is_fresh() -> None:

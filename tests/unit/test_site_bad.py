@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from casa_install.credentials.authority import make_authority, make_leaf
 from casa_install.site import InventoryErrors, load_site
 from tests.unit.site_inventories import GOOD, line_of, load, replaced, write
 
 # name: (text of the inventory, {file: content}, file of the problem, its line, part of the line that reports it)
 INI = "site.ini"
 ALL = "group_vars/all.yml"
+AUTHORITY = make_authority("proxy.lan")
+SERVER = make_leaf(AUTHORITY, "proxy", ["proxy.lan"]).certificate
 
 
 def swapped(old: str, new: str, told: str) -> tuple[str, dict[str, str], str, int, str]:
@@ -135,6 +138,9 @@ BAD = {
     "trusted CA missing": added('casa_trusted_cas=["ca.pem"]', "ca.pem cannot be read (No such file"),
     "trusted CA not PEM": (GOOD + 'casa_trusted_cas=["ca.pem"]\n', {"ca.pem": "DER"}, INI, GOOD.count("\n") + 1,
                            "holds no PEM certificate"),
+    "trusted CA is a server": (GOOD + 'casa_trusted_cas=["ca.pem"]\n', {"ca.pem": AUTHORITY.certificate + SERVER},
+                               INI, GOOD.count("\n") + 1, "ca.pem holds the certificate CN=proxy,O=casa-install, which "
+                               "is no authority's (CA:TRUE is missing); write a file with certificates of authorities"),
     "profile without a field": added('casa_profiles=[{"slug": "ab", "title": "x", "cores": 1}]', "memory is missing"),
     "profiles of one slug": beside(ALL, "casa_profiles:\n- {slug: ab, title: x, cores: 1, memory: 1Gi}\n"
                                         "- {slug: ab, title: y, cores: 1, memory: 1Gi}\n", 3,

@@ -1,4 +1,4 @@
-"""The cache's own certificate, its key and the authorities of its origin: what is taken and what is refused."""
+"""The cache's own certificate, its key, the authorities of its origin and trusted ones: what is taken and refused."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509.oid import ExtensionOID
 
 from casa_install import cli
 from casa_install.credentials import Credentials
@@ -28,6 +29,18 @@ casa_xcache_certificate=grid/cache.pem
 casa_xcache_key=grid/cache.key
 casa_xcache_origin_cas=["grid/ca.pem"]
 """
+OLD = """\
+-----BEGIN CERTIFICATE-----
+MIIBIzCBywIUH7TOoyZEqgldPtZ2POzkHEu+8A4wCgYIKoZIzj0EAwIwFDESMBAG
+A1UEAwwJb2xkIHByb3h5MCAXDTI2MTEyNzIxMzQ0MFoYDzIxMjYxMTAzMjEzNDQw
+WjAUMRIwEAYDVQQDDAlvbGQgcHJveHkwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AAQlsHGFsSwegPDQ7RV0OMVYUov8iOVMvBDRqna4V56AzczhNnqk9tRYFTBW1Qdu
+eiW/Auu8TnHy5Ns7slnjyPyQMAoGCCqGSM49BAMCA0cAMEQCIC80d/R0D29A6xe4
+WaYlyET5VJvUPjzGREwEi18NZ6rnAiBBqljmxISJSly3Nh917ku0M+F0Jki1HlUh
+gNfxiqVbMQ==
+-----END CERTIFICATE-----
+"""
+"""An authority of X.509's first version, which knew no extensions."""
 FIRST = GOOD.count("\n") + 1
 """The line of casa_xcache_certificate; the key's and the authorities' follow."""
 
@@ -155,3 +168,36 @@ def test_two_authorities_with_one_subject(tmp_path: Path) -> None:
     (problem,) = problems(tmp_path)
     assert problem.line == FIRST + 2
     assert "has a second certificate of CN=grid.test site CA,O=casa-install" in problem.message
+
+
+def trusted(*extensions: x509.ExtensionType, issuer: str = "proxy") -> str:
+    """A certificate with these extensions alone."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject, signer = (x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, each)]) for each in ("proxy", issuer))
+    now = dt.datetime.now(dt.UTC)
+    made = x509.CertificateBuilder(signer, subject, key.public_key(), 1, now, now + dt.timedelta(days=9))
+    for extension in extensions:
+        made = made.add_extension(extension, critical=True)
+    return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+NO_AUTHORITY = x509.BasicConstraints(ca=False, path_length=None)
+UNREADABLE = x509.UnrecognizedExtension(ExtensionOID.NAME_CONSTRAINTS, b"\x30\x05")
+
+
+@pytest.mark.parametrize(("pem", "taken"), [
+    (OLD, True), (trusted(), True), (trusted(UNREADABLE, issuer="root"), True), (AUTHORITY.certificate + OLD, True),
+    (trusted(x509.BasicConstraints(ca=True, path_length=None), issuer="root"), True),
+    (trusted(NO_AUTHORITY), False), (trusted(NO_AUTHORITY, issuer="root"), False), (trusted(issuer="root"), False),
+    (AUTHORITY.certificate + trusted(issuer="root"), False),
+], ids=["version 1", "silent of itself", "unreadable", "two", "intermediate", "of itself", "a server's",
+        "silent of another", "a server's behind"])
+def test_trusted_certificates_are_those_of_authorities(tmp_path: Path, pem: str, taken: bool) -> None:
+    (tmp_path / "ca.pem").write_text(pem)
+    line = 'casa_trusted_cas=["ca.pem"]\n'
+    if taken:
+        assert load(tmp_path, GOOD + line)
+    else:
+        (problem,) = problems(tmp_path, line)
+        assert (problem.line, problem.message) == (
+            FIRST, f"{tmp_path}/ca.pem holds the certificate CN=proxy, which is no authority's (CA:TRUE is missing)")
