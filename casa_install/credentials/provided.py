@@ -95,13 +95,14 @@ def read_pair(certificate: Path, key: Path) -> Pair:
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:
-    """Whether it says so; one that does not speak of it, as old roots do not, has to be signed by itself."""
+    """Whether it says so or is signed by itself: an old root that says nothing, a server that vouches for itself."""
     try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        says_so = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:
-        return certificate.issuer == certificate.subject
+        says_so = False
     except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         return True  # what we cannot read others may
+    return says_so or certificate.issuer == certificate.subject
 
 
 def _content(file: Path) -> bytes:

@@ -188,7 +188,7 @@ UNREADABLE = x509.UnrecognizedExtension(ExtensionOID.NAME_CONSTRAINTS, b"\x30\x0
 @pytest.mark.parametrize(("pem", "taken"), [
     (OLD, True), (trusted(), True), (trusted(UNREADABLE, issuer="root"), True), (AUTHORITY.certificate + OLD, True),
     (trusted(x509.BasicConstraints(ca=True, path_length=None), issuer="root"), True),
-    (trusted(NO_AUTHORITY), False), (trusted(NO_AUTHORITY, issuer="root"), False), (trusted(issuer="root"), False),
+    (trusted(NO_AUTHORITY), True), (trusted(NO_AUTHORITY, issuer="root"), False), (trusted(issuer="root"), False),
     (AUTHORITY.certificate + trusted(issuer="root"), False),
 ], ids=["version 1", "silent of itself", "unreadable", "two", "intermediate", "of itself", "a server's",
         "silent of another", "a server's behind"])
