@@ -38,7 +38,7 @@ def vaulted(text: str, password: str) -> str:
 
 def test_rehearsal() -> None:
     site = load_site(ROOT / "inventory/rehearsal/site.ini")
-    assert len(site.hosts) == 9
+    assert len(site.hosts) == 10
     assert all(site.group(name) for name in GROUPS)
     assert site.one("condor_access") == site.one("condor_manager")
     assert site.settings.profiles[1].worker
