@@ -72,6 +72,7 @@ class Asked:
     """What hosts say that were begun before, and hold no complete phase."""
 
     marks: dict[str, dict[str, str]]
+    kinds: dict[str, str]
     refusals: list[object] = field(default_factory=list)
     warnings: list[object] = field(default_factory=list)
 
@@ -128,7 +129,8 @@ def engine(folder: Path, inventory: Path) -> None:
     progress = Progress(Console(file=io.StringIO(), force_terminal=True, width=80, height=24), SIDE_BY_SIDE)
     with closing(Facility.open(inventory)) as facility, \
             closing(Journal(facility.site.state / "journal.sqlite")) as journal:
-        asked = Asked({host.name: {"begun before": ""} for host in facility.site.hosts})
+        names = [host.name for host in facility.site.hosts]
+        asked = Asked({name: {"begun before": ""} for name in names}, dict.fromkeys(names, ""))
         journal.begin_run("apply")
         verdict = Convergence(facility, work(folder), {}, lambda *_: asked, journal, progress).run()
         journal.end_run(verdict.word)
