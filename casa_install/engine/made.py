@@ -33,19 +33,27 @@ def things(action: str, result: Mapping[str, Any]) -> Iterator[Thing]:
             yield from _objects(single)
 
 
+def applied(single: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What came of each object that a task of ``CLUSTER`` applied, with the object as ``result``."""
+    several: list[Mapping[str, Any]] = (single.get("result") or {}).get("results", [single])
+    return [each for each in several if "metadata" in (each.get("result") or {})]
+
+
+def named(about: Mapping[str, Any]) -> str:
+    """An object's name by its metadata, behind that of its namespace if it has one."""
+    return "/".join(filter(None, (about.get("namespace"), about["name"])))
+
+
 def _objects(single: Mapping[str, Any]) -> Iterator[Thing]:
     """Objects of the cluster that were made or changed."""
-    applied = single.get("result") or {}
-    for each in applied.get("results", [single]):
-        made = each.get("result") or {}
-        if each.get("changed") and each.get("method") != "delete" and "metadata" in made:
-            yield _object(made)
+    for each in applied(single):
+        if each.get("changed") and each.get("method") != "delete":
+            yield _object(each["result"])
 
 
 def _object(made: Mapping[str, Any]) -> Thing:
     about = made["metadata"]
-    name = "/".join(filter(None, (about.get("namespace"), about["name"])))
-    return made["kind"], name, "" if _is_new(about) else made["kind"]
+    return made["kind"], named(about), "" if _is_new(about) else made["kind"]
 
 
 def _is_new(about: Mapping[str, Any]) -> bool:

@@ -263,7 +263,9 @@ def test_a_full_run_mends_what_was_broken_as_announced_and_changes_nothing_else(
     rows = json.loads(casa("plan", "--only", "condor,xcache,kubernetes,hub", "--json").stdout)["phases"]
     announced, then = ({(row["phase"], each["host"], each["task"]) for row in rows for each in row[kind]}
                        for kind in ("changes", "then"))
-    assert any("by hand" in each["diff"] for row in rows for each in row["changes"] if row["phase"] == "hub")
+    [object_] = [each["diff"] for row in rows for each in row["changes"] if row["phase"] == "hub"]
+    assert "--- before: ConfigMap casa-users/site-ca" in object_
+    assert re.search('^- +"ca.crt": "by hand"$', object_, re.MULTILINE)
     with closing(Facility.open(INVENTORY)) as facility:
         before = started(facility.lab)
         assert casa("apply", "--no-skip", "--no-verify").returncode == 0

@@ -31,8 +31,9 @@ JOBS = ("executable = /bin/sleep\ntransfer_executable = False\narguments = 3600\
         "request_memory = 100\nshould_transfer_files = YES\nqueue 2\n")
 
 
-OF_EVERY_HOST = "casa-install"
-"""In what a host differs from the time before us that has a name in the site, and nothing else of it."""
+OF_EVERY_HOST = (r"^[+~] (/etc/ssl/certs/|/usr/local/share/ca-certificates/casa-install-\w+\.crt$"
+                 r"|/etc/resolv\.conf |/etc/dhcpcd\.enter-hook$)")
+"""In what a host that merely trusts the site and asks its name servers differs from the time before us."""
 
 
 def test_a_component_goes_and_the_rest_stays(casa: Program) -> None:
@@ -53,7 +54,7 @@ CONDOR_FILE = "/etc/condor/config.d/20-casa-daemons.config"
 
 
 def test_a_host_leaves_the_pool_when_its_jobs_have_ended(casa: Program) -> None:
-    assert "no host is in [kube_workers]" in casa("remove", "kube-2", "--yes").stdout
+    assert "no host is in [gateway]" in casa("remove", "gateway-1", "--yes").stdout
     on_host("condor-1", "runuser", "-u", "alice", "--", "sh", "-c",
             f"cd /tmp && printf '%s' '{JOBS}' > jobs.sub && condor_submit -spool jobs.sub && sleep 10")
     on_host("exec-2", "sh", "-c", f"echo '# by hand' >> {CONDOR_FILE}")

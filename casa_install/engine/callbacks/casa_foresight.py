@@ -11,7 +11,7 @@ from typing import Any
 from ansible import constants
 from ansible.plugins.callback import CallbackBase
 
-from casa_install.engine.made import singles
+from casa_install.engine.made import CLUSTER, applied, named, singles
 
 FORESIGHT_FILE = "CASA_INSTALL_FORESIGHT"
 """Name of the variable of the environment that names the file; without it nothing is written."""
@@ -33,7 +33,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def v2_on_file_diff(self, result: Any) -> None:
         """Before the result itself, for each item; never called for what is not to be shown."""
-        changed = [each for each in singles(result.result) if each.get("changed") and each.get("diff")]
+        each_by_itself = singles(result.result)
+        if result.task.action == CLUSTER:
+            each_by_itself = [each for single in each_by_itself for each in applied(single)]
+        changed = [each for each in each_by_itself if each.get("changed") and each.get("diff")]
         if self._file and changed:
             text = "".join(self._get_diff(_named(each)) for each in changed)
             self._differences[_key(result)] = self._differences.get(_key(result), "") + text
@@ -80,8 +83,12 @@ def _would_run(result: Any) -> bool:
 
 
 def _named(single: Mapping[str, Any]) -> Any:
-    """A result's difference; what a template made here is no file that an admin knows."""
+    """A result's difference; what a template made here is no file that an admin knows, nor has an object a header."""
     diff = single["diff"]
+    made = single.get("result")
+    if isinstance(made, dict) and "metadata" in made:
+        name = f"{made['kind']} {named(made['metadata'])}"
+        return diff | {"before_header": name, "after_header": name}
     for each in diff if isinstance(diff, list) else [diff]:
         if str(each.get("after_header", "")).startswith(constants.DEFAULT_LOCAL_TMP):
             asked = single.get("invocation", {}).get("module_args", {})
