@@ -257,7 +257,7 @@ SYSCTL = "/etc/sysctl.d/90-casa-kubernetes.conf"
 
 
 def test_a_full_run_mends_what_was_broken_as_announced_and_changes_nothing_else(casa: Program) -> None:
-    on_host("kube-3", "sh", "-c", f"echo '# by hand' >> {SYSCTL}")
+    on_host("kube-2", "sh", "-c", f"echo '# by hand' >> {SYSCTL}")
     on_host("kube-1", *KUBECTL, "--namespace=casa-users", "patch", "configmap", "site-ca", "--type=merge",
             '--patch={"data": {"ca.crt": "by hand"}}')
     rows = json.loads(casa("plan", "--only", "condor,xcache,kubernetes,hub", "--json").stdout)["phases"]
@@ -271,7 +271,7 @@ def test_a_full_run_mends_what_was_broken_as_announced_and_changes_nothing_else(
         assert casa("apply", "--no-skip", "--no-verify").returncode == 0
         after = started(facility.lab)
     done = set(changes())
-    assert {change[:2] for change in done} == {("condor", "exec-2"), ("xcache", "xcache-1"), ("kubernetes", "kube-3"),
+    assert {change[:2] for change in done} == {("condor", "exec-2"), ("xcache", "xcache-1"), ("kubernetes", "kube-2"),
                                                ("hub", "kube-1")}
     assert announced - done == set()
     assert done - announced == done & then
