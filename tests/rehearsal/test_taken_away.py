@@ -56,7 +56,9 @@ CONDOR_FILE = "/etc/condor/config.d/20-casa-daemons.config"
 def test_a_host_leaves_the_pool_when_its_jobs_have_ended(casa: Program) -> None:
     assert "no host is in [gateway]" in casa("remove", "gateway-1", "--yes").stdout
     on_host("condor-1", "runuser", "-u", "alice", "--", "sh", "-c",
-            f"cd /tmp && printf '%s' '{JOBS}' > jobs.sub && condor_submit -spool jobs.sub && sleep 10")
+            f"cd /tmp && printf '%s' '{JOBS}' > jobs.sub && condor_submit -spool jobs.sub")
+    on_host("condor-1", "timeout", "90", "sh", "-c",
+            "until [ \"$(condor_q -allusers -autoformat JobStatus | grep --count 2)\" = 2 ]; do sleep 1; done")
     on_host("exec-2", "sh", "-c", f"echo '# by hand' >> {CONDOR_FILE}")
     waited = casa("remove", "exec-2", "--yes", "--wait", "1")
     assert waited.returncode == 1
