@@ -7,6 +7,8 @@ import hashlib
 import json
 import os
 import shutil
+import time
+from functools import cached_property
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -29,11 +31,15 @@ MACHINE_CAS = Path("/usr/local/share/ca-certificates")
 # Packages are judged by their signatures. A rehearsal may run against a frozen mirror, or with a clock that is
 # ahead of it, and then the date in the index would refuse what is perfectly good.
 APT_CONF = 'Acquire::Check-Valid-Until "false";\nAcquire::Languages "none";\n'
+FRESH = 12 * 3600
+"""Seconds for which a base is good for new hosts: roles read package lists anew that are a day old, and packages that
+need newer ones than the base has would upgrade these."""
+_HOUR = 3600
 PIN = f"Package: *\nPin: release n={NEWER_SUITE}\nPin-Priority: 100\n"
 
 
 class Base:
-    """One base file system; its key changes with everything that it is made from."""
+    """One base file system; its key changes with everything that it is made from, and when it has become too old."""
 
     def __init__(self, mirror: aptconf.Mirror, resolvers: tuple[IPv4Address, ...]) -> None:
         self.mirror = mirror
@@ -42,9 +48,14 @@ class Base:
         self.cas = sorted(MACHINE_CAS.rglob("*.crt"))
         self.hosts_lines = aptconf.mirror_host_lines(mirror, Path("/etc/hosts").read_text())
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """Sixteen hex digits that stand for the content."""
+        """Sixteen hex digits that stand for the recipe, and the hour in which it is or was made (s since the epoch)."""
+        made = [int(root.name.rpartition("-")[2]) for root in records.bases().glob(f"{self._recipe()}-*")]
+        newest, now = max(made, default=0), int(time.time())
+        return f"{self._recipe()}-{newest if now - newest < FRESH else now - now % _HOUR}"
+
+    def _recipe(self) -> str:
         described = {
             "packages": PACKAGES,
             "sources": self.mirror.sources(SUITE),

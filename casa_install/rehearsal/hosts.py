@@ -98,7 +98,8 @@ class Lab:
             self._refuse_taken_names()
             debian = base.Base(aptconf.machine_mirror(self.mirror), self.upstream_resolvers)
             record = self._reconcile(debian.key)
-            debian.ensure()
+            if debian.key in {host.base for host in record.hosts.values()}:
+                debian.ensure()
             base.prune()
             with records.machine_lock():
                 sysctls.prepare()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from casa_install.rehearsal import aptconf, base, guest, resolvers
+from casa_install.rehearsal import aptconf, base, guest, records, resolvers
 from casa_install.rehearsal.aptconf import Mirror
 from casa_install.rehearsal.commands import RehearsalError
 
@@ -120,6 +120,7 @@ def test_a_stub_resolver_is_looked_behind(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def test_the_base_key_changes_with_what_it_is_made_from(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aptconf, "machine_settings", lambda: "")
+    monkeypatch.setattr(base.time, "time", lambda: 1e9)  # type: ignore[attr-defined]
     mirror = Mirror("http://mirror.example.org/debian", None)
     resolver = (IPv4Address("10.0.0.53"),)
     key = base.Base(mirror, resolver).key
@@ -129,6 +130,28 @@ def test_the_base_key_changes_with_what_it_is_made_from(monkeypatch: pytest.Monk
     assert base.Base(Mirror("http://near.example.org/debian", None), resolver).key != key
     monkeypatch.setattr(base, "PACKAGES", base.PACKAGES + ",tree")
     assert base.Base(mirror, resolver).key != key
+
+
+def test_a_base_serves_new_hosts_for_half_a_day(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    now = [1_000_003_000.0]
+    monkeypatch.setattr(aptconf, "machine_settings", lambda: "")
+    monkeypatch.setattr(base.time, "time", lambda: now[0])  # type: ignore[attr-defined]
+    monkeypatch.setattr(records, "bases", lambda: tmp_path)
+
+    def key() -> str:
+        return base.Base(Mirror("http://mirror.example.org/debian", None), ()).key
+
+    first = key()
+    assert first.endswith("-1000000800"), "the hour that has begun"
+    (tmp_path / first).mkdir()
+    (tmp_path / f"{'0' * 16}-1000003000").mkdir()  # of another recipe
+    now[0] += base.FRESH - 3000
+    assert key() == first
+    now[0] += 1000
+    second = key()
+    assert second != first
+    (tmp_path / second).mkdir()
+    assert key() == second, "the newer of the two"
 
 
 def test_files_replace_links_and_never_write_through_them(tmp_path: Path) -> None:
