@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def v2_on_file_diff(self, result: Any) -> None:
         """Before the result itself, for each item; never called for what is not to be shown."""
-        each_by_itself = singles(result.result)
-        if result.task.action == CLUSTER:
-            each_by_itself = [each for single in each_by_itself for each in applied(single)]
-        changed = [each for each in each_by_itself if each.get("changed") and each.get("diff")]
-        if self._file and changed:
-            text = "".join(self._get_diff(_named(each)) for each in changed)
+        if self._file and (text := self._text(singles(result.result))):
             self._differences[_key(result)] = self._differences.get(_key(result), "") + text
 
     def v2_runner_on_ok(self, result: Any) -> None:
@@ -67,11 +62,20 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             return
         task = result.task
         line = {"host": result.host.get_name(), "task": task.name, "outcome": outcome,
-                "difference": self._differences.pop(_key(result), ""),
+                "difference": self._differences.pop(_key(result), "") or self._of_objects(result),
                 "changed_when": task.changed_when, "looks": task.check_mode is False, "notify": task.notify or [],
                 "result": result.result if outcome == "failed" else {}}
         with Path(self._file).open("a") as stream:
             stream.write(json.dumps(line, default=str) + "\n")
+
+    def _of_objects(self, result: Any) -> str:
+        """Differences of several objects of the cluster, which Ansible itself does not look for inside of a result."""
+        if result.task.action != CLUSTER:
+            return ""
+        return self._text([each for single in singles(result.result) for each in applied(single)])
+
+    def _text(self, results: Sequence[Mapping[str, Any]]) -> str:
+        return "".join(self._get_diff(_named(each)) for each in results if each.get("changed") and each.get("diff"))
 
 
 def _key(result: Any) -> tuple[str, str]:
