@@ -68,7 +68,7 @@ def test_a_host_leaves_the_pool_when_its_jobs_have_ended(casa: Program) -> None:
     assert re.search(rf"Take it out of the inventory \({INVENTORY}:\d+\)", left.stdout)
     kept = f"/var/backups/casa-install{CONDOR_FILE}"
     assert f"exec-2: {CONDOR_FILE} was changed by hand; the changed file is kept as {kept}" in left.stdout
-    assert on_host("exec-2", "tail", "-n", "1", kept) == "# by hand\n"
+    assert on_host("exec-2", "tail", "-n", "1", kept) == "# by hand"
     assert set(on_host("condor-1", "condor_status", "-autoformat", "Machine").split()) == {"exec-1.casa.test"}
     assert sorted(on_host("condor-1", "condor_q", "-allusers", "-autoformat", "JobStatus").split()) == ["1", "2"]
     refused = casa("remove", "--component", "condor,worker", "--yes")
