@@ -13,6 +13,7 @@ from casa_install.site.variables import Variables
 SECRETS = frozenset({
     "ansible_password", "ansible_ssh_pass", "ansible_ssh_password", "ansible_become_password", "ansible_become_pass",
     "ansible_sudo_pass", "ansible_su_pass", "ansible_ssh_private_key_passphrase", "ansible_private_key_passphrase",
+    "ansible_private_key", "ansible_ssh_private_key", "ansible_paramiko_pass", "ansible_paramiko_password",
 })
 
 

@@ -109,7 +109,8 @@ def _check_repeats(host: str, inline: list[Given], problems: Problems) -> None:
     for each in inline:
         before = first.setdefault(each.name, each)
         if before.data != each.data:
-            problems.add(each.place, f"{host} has {each.name}={before.data} on line {before.place.line} already",
+            # without the values, which may be secrets
+            problems.add(each.place, f"{host} has another {each.name} on line {before.place.line} already",
                          "write it once")
 
 

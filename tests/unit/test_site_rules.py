@@ -201,6 +201,11 @@ RULES = {
     "password in clear": added("ansible_become_password=hunter2",
                                "ansible_become_password is a secret in clear; let ansible-vault encrypt_string "
                                "--prompt --name ansible_become_password print it for group_vars"),
+    "key in clear": added("ansible_private_key=abc", "ansible_private_key is a secret in clear; let ansible-vault "
+                          "encrypt_string --prompt --name ansible_private_key print it for group_vars"),
+    "variable twice": told("exec-1 ansible_host=10.1.0.31", "exec-1 ansible_host=10.1.0.31 ansible_port=22 "
+                           "ansible_port=2222", "exec-1 has another ansible_port on line "
+                           f"{line_of('exec-1')} already; write it once"),
     "password in clear that looks like a domain": added("ansible_password=pass.example",
                                                         "ansible_password is a secret in clear; let ansible-vault "
                                                         "encrypt_string --prompt --name ansible_password print it for "
