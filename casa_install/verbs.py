@@ -34,6 +34,7 @@ from casa_install.rehearsal.commands import RehearsalError
 from casa_install.report import write_report
 from casa_install.rolevars.hub import client_secret
 from casa_install.selection import SelectionError, select
+from casa_install.site.model import STATE
 from casa_install.site.problems import InventoryErrors
 from casa_install.steps import STEPS
 
@@ -62,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
         errors.print(str(error), markup=False, soft_wrap=True)
         return REFUSED
     except Exception as error:  # an admin reads what to do, never a traceback
-        for line in mishaps.told(error, options.inventory.resolve().parent / ".casa" / "journal.sqlite"):
+        for line in mishaps.told(error, options.inventory.resolve().parent / STATE / "journal.sqlite"):
             errors.print(line, markup=False, soft_wrap=True)
         return FAILED
 

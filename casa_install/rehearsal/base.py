@@ -51,9 +51,9 @@ class Base:
     @cached_property
     def key(self) -> str:
         """Sixteen hex digits that stand for the recipe, and the hour in which it is or was made (s since the epoch)."""
-        made = [int(root.name.rpartition("-")[2]) for root in records.bases().glob(f"{self._recipe()}-*")]
-        newest, now = max(made, default=0), int(time.time())
-        return f"{self._recipe()}-{newest if now - newest < FRESH else now - now % _HOUR}"
+        recipe, now = self._recipe(), int(time.time())
+        newest = max((int(root.name.rpartition("-")[2]) for root in records.bases().glob(f"{recipe}-*")), default=0)
+        return f"{recipe}-{newest if now - newest < FRESH else now - now % _HOUR}"
 
     def _recipe(self) -> str:
         described = {

@@ -16,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 from casa_install.site.problems import Problem
 
+STATE = ".casa"
+"""The folder beside an inventory in which casa-install keeps what it knows of the site."""
+
 
 @dataclass(frozen=True)
 class Expected:
@@ -208,7 +211,7 @@ class Site(Frozen):
     @property
     def state(self) -> Path:
         """Where casa-install keeps what it knows of this site (vault, kubeconfig, logs)."""
-        return self.directory / ".casa"
+        return self.directory / STATE
 
     def group(self, name: str) -> tuple[Host, ...]:
         """Hosts of a group in the inventory's order; a group that nobody knows is a programming error."""
