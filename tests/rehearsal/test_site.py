@@ -65,7 +65,6 @@ CAME = {
 
 
 MADE = {
-    ("kube-1", "Namespace", "casa-gateway"), ("kube-1", "Secret", "casa-routes/hub-tls"),
     ("kube-1", "Namespace", "casa-users"), ("kube-1", "Deployment", "casa-hub/hub"),
     ("kube-1", "DaemonSet", "kube-system/cilium"), ("kube-1", "StorageClass", "casa-local"),
     ("condor-1", "package", "condor"), ("xcache-1", "package", "xrootd-server"), ("dns-1", "package", "bind9"),
@@ -81,7 +80,9 @@ def test_the_journal_has_what_came_to_each_host_whoever_made_it() -> None:
     assert any(line.startswith("~ kernel setting net.ipv4.") for line in found["kube-1"])
     with closing(sqlite3.connect(STATE / "journal.sqlite")) as journal:
         made = set(journal.execute("select host, kind, name from made where before = ''"))
+        of_traefik = set(journal.execute("select kind, name, before from made where phase = 'traefik'"))
     assert MADE - made == set()
+    assert {("Namespace", "casa-gateway", ""), ("Secret", "casa-routes/hub-tls", "")} <= of_traefik
     with closing(Facility.open(INVENTORY)) as facility:
         assert found.keys() == {host.name for host in facility.site.hosts}
         told = [line for lines in found.values() for line in lines]

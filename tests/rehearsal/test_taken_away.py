@@ -29,8 +29,6 @@ from tests.rehearsal.removal import remove
 
 JOBS = ("executable = /bin/sleep\ntransfer_executable = False\narguments = 3600\nrequest_cpus = 2\n"
         "request_memory = 100\nshould_transfer_files = YES\nqueue 2\n")
-
-
 OF_EVERY_HOST = (r"^[+~] (/etc/ssl/certs/|/usr/local/share/ca-certificates/casa-install-\w+\.crt$"
                  r"|/etc/resolv\.conf |/etc/dhcpcd\.enter-hook$)")
 """In what a host that merely trusts the site and asks its name servers differs from the time before us."""
@@ -42,6 +40,7 @@ def test_a_component_goes_and_the_rest_stays(casa: Program) -> None:
     assert refused.returncode == 2
     for _ in ("all of it", "what an interrupted removal would have left"):
         assert casa("remove", "--component", "xcache", "--yes").returncode == 0
+    assert on_host("xcache-1", "sh", "-c", "ls /etc/xrootd /var/lib/casa-install/*/xcache 2> /dev/null || true") == ""
     assert [line for line in new_on("xcache-1") if not re.search(OF_EVERY_HOST, line)] == []
     assert {row["phase"] for row in json.loads(casa("status", "--json").stdout) if row["outcome"] == "removed"} == {
         "xcache"}
@@ -132,9 +131,9 @@ def test_a_node_leaves_when_its_users_have_been_thought_of(casa: Program) -> Non
 
 
 def test_what_came_into_the_cluster_goes_while_the_cluster_stays(casa: Program) -> None:
-    of = "from made where phase in ('hub', 'traefik') and host = 'kube-1' and kind glob '[A-Z]*'"
     with closing(sqlite3.connect(STATE / "journal.sqlite")) as journal:
-        objects = journal.execute(f"select distinct kind, name {of}").fetchall()
+        objects = journal.execute("select distinct kind, name from made where phase in ('hub', 'traefik') "
+                                  "and host = 'kube-1' and kind glob '[A-Z]*'").fetchall()
     assert {"Namespace", "Deployment", "Secret", "CustomResourceDefinition"} <= {kind for kind, _ in objects}
     lines = [f"{kind} {' --namespace='.join(reversed(name.split('/')))}" for kind, name in objects]
     asked = "; ".join(f"{' '.join(KUBECTL)} get --output=name {line} 2>&1 || true" for line in lines)

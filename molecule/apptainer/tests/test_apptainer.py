@@ -59,7 +59,7 @@ def test_nothing_is_half_made(host: Any) -> None:
 
 def test_execute_point_tells_its_image(host: Any) -> None:
     """The pool knows which image an execute point has, and that it runs containers."""
-    wait(host, "condor_status -autoformat CasaWorkerImage HasSIF", "one true")
+    wait(host, "condor_status -autoformat CasaWorkerImage HasSIF", "one true", 60)
 
 
 def test_only_apptainer_comes_from_sid(host: Any) -> None:
@@ -81,14 +81,14 @@ def test_registry_is_checked(host: Any) -> None:
 def test_image_changes_under_running_jobs(host: Any) -> None:
     """A running job keeps its image until it ends; new jobs have the new one; then the old one goes."""
     cluster = start_job(host, 300)
-    wait(host, f"condor_q {cluster} -autoformat JobStatus", "2")
-    wait(host, "pgrep --count --exact sleep || true", "1")
+    wait(host, f"condor_q {cluster} -autoformat JobStatus", "2", 60)
+    wait(host, "pgrep --count --exact sleep || true", "1", 60)
     converge_worker("two")
-    wait(host, "condor_status -constraint 'PartitionableSlot' -autoformat CasaWorkerImage", "two")
+    wait(host, "condor_status -constraint 'PartitionableSlot' -autoformat CasaWorkerImage", "two", 60)
     assert host.file(f"{IMAGES}/worker-one/tag").exists
     assert host.file("/var/lib/casa/worker/tag").content_string == "two"
     host.check_output(f"condor_rm {cluster}")
-    wait(host, "pgrep --count --exact sleep || true", "0")
+    wait(host, "pgrep --count --exact sleep || true", "0", 60)
     converge_worker("two")
     assert not host.file(f"{IMAGES}/worker-one").exists
     converge_worker("one")

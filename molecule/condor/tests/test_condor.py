@@ -233,6 +233,7 @@ request_memory = 200
 should_transfer_files = YES
 queue
 """)
+    wait_for(access, cluster, 5)
     # a job that is still being spooled is held too, with code 16
     assert eventually(lambda: ad(access, cluster).get("HoldReasonCode") == 34), ad(access, cluster)
     run("alice", f"condor_rm {cluster}")

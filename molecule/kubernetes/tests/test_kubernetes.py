@@ -91,10 +91,10 @@ def test_policies_are_enforced(host: Any) -> None:
     """A closed server does not answer outside, and answers again without the policy."""
     apply(host, (FILES / "policy.yaml").read_text())
     try:
-        assert eventually(lambda: outside() == "")
+        assert eventually(lambda: outside() == "", 30)
     finally:
         kubectl(host, "--namespace=trial delete networkpolicy closed")
-    assert eventually(lambda: outside() == "from the pod\n")
+    assert eventually(lambda: outside() == "from the pod\n", 30)
 
 
 def test_secrets_are_stored_encrypted(host: Any) -> None:
@@ -179,5 +179,5 @@ def test_a_node_is_forgotten_with_the_volumes_that_only_it_has(host: Any) -> Non
     assert host.check_output(f"{NODE} drain gateway-1 60") == "changed"
     assert host.check_output(f"{NODE} forget gateway-1") == "changed"
     assert kubectl(host, "get nodes --output=name").split() == ["node/kube-1"]
-    assert eventually(lambda: kubectl(host, "get persistentvolumes,persistentvolumeclaims --all-namespaces") == "")
+    assert eventually(lambda: kubectl(host, "get persistentvolumes,persistentvolumeclaims --all-namespaces") == "", 30)
     assert host.check_output(f"{NODE} forget gateway-1") == ""
